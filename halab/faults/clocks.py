@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 from halab.clock import NotYet, wait_for
 from halab.config.fault_facts import SHIFT_CLOCK
@@ -15,7 +14,7 @@ from halab.faults import dead_containers
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-from halab.machines.guests import REQUIRE_OWN_CLOCK, clock_offset
+from halab.machines.guests import REQUIRE_OWN_CLOCK, clock_offset, correct_clock
 
 _EFFECT_SECONDS = 30
 # How far the clock may be from the time it was set to, without the time that the question takes.
@@ -56,9 +55,9 @@ def _shift(site: Site, entry: Entry) -> str:
 def _set_right(site: Site, entry: Entry) -> None:
     """Set the clock to the host's time, and repair what was created at the wrong time."""
     _require_own_clock(site, entry)
+    correct_clock(site.guests, entry.machine)
     site.guests.run(
         entry.machine,
-        f"{REQUIRE_OWN_CLOCK}date -s @{time.time():.3f}; "
         "if systemctl is-enabled -q systemd-timesyncd.service 2>/dev/null; then "
         "systemctl start systemd-timesyncd.service; fi",
     )

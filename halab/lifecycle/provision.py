@@ -181,7 +181,7 @@ class Provisioner:
         """Set up a machine. With `keep_servers`, a load balancer on a node that has joined keeps its old servers."""
         machine = self._lab.machine(name)
         # the machine runs, but an interrupted `up` may have started it a moment ago
-        once_it_answers(self._guests, name, lambda: "true", self._clock, self._lab.patience)
+        once_it_answers(name, lambda: self._guests.run(name, "true"), self._clock, self._lab.patience)
         changes = self._scripts.run(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
         changes += own_scripts.run(self._lab, machine, When.BEFORE, self._scripts.run)
         if not machine.has_kubelet:

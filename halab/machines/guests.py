@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
 from halab import packages, process
@@ -93,31 +94,47 @@ class SshGuests:
 
 def set_clock(guests: Guests, machine: str, clock: Clock, patience: float) -> None:
     """Set a virtual machine's clock from this host's, when it answers; its time service continues from there."""
-    once_it_answers(
-        guests, machine, lambda: f"{REQUIRE_OWN_CLOCK}date -s @{time.time():.3f}", clock, patience
-    )
+    once_it_answers(machine, lambda: correct_clock(guests, machine), clock, patience)
+
+
+def correct_clock(guests: Guests, machine: str) -> None:
+    """Set a virtual machine's clock from this host's, by what it is ahead or behind.
+
+    A time that we send would be too old when it is set: a busy machine needs seconds for the log-in.
+    """
+    ahead, _ = clock_offset(guests, machine)
+    guests.run(machine, f"{REQUIRE_OWN_CLOCK}date -s 'now {-ahead:+.3f} seconds'")
 
 
 def clock_offset(guests: Guests, machine: str) -> tuple[float, float]:
-    """The least and the most seconds by which a machine's clock is ahead of this host's; negative if it is behind."""
-    before = time.time()
-    machine_time = float(guests.run(machine, "date +%s.%N").output)
-    # the clock was read at some moment between the question and now
-    return machine_time - time.time(), machine_time - before
+    """The least and the most seconds by which a machine's clock is ahead of this host's; negative if it is behind.
+
+    The least is nearly right: the machine reads its clock last, after the log-in.
+    """
+    with TemporaryDirectory(prefix="halab-") as scratch:
+        answer = Path(scratch) / "answer"
+        before = time.time()
+        guests.run(machine, "date +%s.%N", log=answer, check=False)
+        # when the answer arrived: the end of the session takes longer
+        arrived = answer.stat().st_mtime
+        told = last_line(answer.read_text(errors="replace"))
+    try:
+        machine_time = float(told)
+    except ValueError as error:
+        raise CommandFailed(f"{machine} does not tell its time: {told or 'no output'}", code=0) from error
+    return machine_time - arrived, machine_time - before
 
 
-def once_it_answers(
-    guests: Guests, machine: str, command: Callable[[], str], clock: Clock, patience: float
-) -> None:
-    """Run a command on a machine that may still be booting, as soon as it answers. Raises TimedOut if it does not."""
+def once_it_answers(machine: str, call: Callable[[], object], clock: Clock, patience: float) -> None:
+    """Call something that needs a machine which may still be booting. Raises TimedOut if it does not answer."""
 
-    def run() -> None:
+    def try_it() -> None:
         try:
-            guests.run(machine, command())
+            call()
         except Unreachable as error:
             raise NotYet(error.message) from error
 
-    wait_for(f"{machine} to answer over SSH", run, Deadline.after(clock, _ANSWER_SECONDS * patience))
+    wait_for(f"{machine} to answer over SSH", try_it, Deadline.after(clock, _ANSWER_SECONDS * patience))
 
 
 def on_all(machines: Iterable[str], call: Callable[[str], T]) -> dict[str, T]:

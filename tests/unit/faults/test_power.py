@@ -29,7 +29,8 @@ class Started(FakeGuests):
     """Machines whose init is another one after every start, and that do not answer while they do not run."""
 
     def __init__(self, power: FakePower) -> None:
-        super().__init__({"": lambda call: self._answer(call.machine)})
+        told = r"date \+%s\.%N$"
+        super().__init__({told: "1000.5\n", "": lambda call: self._answer(call.machine)})
         self._power = power
 
     def _answer(self, machine: str) -> str:

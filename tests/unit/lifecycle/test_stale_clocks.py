@@ -21,7 +21,7 @@ def corrected(guests: FakeGuests, folder: Path, lab: Lab = VIRTUAL) -> tuple[lis
     """The machines whose clock was set, and what the user sees."""
     progress = Recorded()
     stale_clocks.correct(lab, NAMES, guests, Journal(folder / "journal"), FakeClock(), progress)
-    return [call.machine for call in guests.calls if "date -s @" in call.command], progress.lines
+    return [call.machine for call in guests.calls if "date -s" in call.command], progress.lines
 
 
 def clocks(**seconds: float) -> FakeGuests:

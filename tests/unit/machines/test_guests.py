@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
+import time
 from pathlib import Path
 
 import pytest
 from support.fakes import FakeClock, FakeGuests
 
 from halab.errors import CommandFailed, TimedOut, Unreachable
-from halab.machines.guests import SshGuests, on_all, once_it_answers
+from halab.machines.guests import SshGuests, clock_offset, correct_clock, on_all, once_it_answers
+from halab.process import Completed
 
 SSH = """#!/bin/bash
 printf '%s\\n' "$@" >>{record}
@@ -110,11 +114,44 @@ def test_the_first_failure_is_raised_after_all_have_ended() -> None:
 def test_a_booting_machine_is_waited_for() -> None:
     refused = Unreachable("cp1 does not answer over SSH: no route")
     guests = FakeGuests({"hello": [refused, refused, ""]})
-    once_it_answers(guests, "cp1", lambda: "hello", FakeClock(), 1)
+    once_it_answers("cp1", lambda: guests.run("cp1", "hello"), FakeClock(), 1)
     assert guests.commands("cp1") == ["hello"] * 3
 
 
 def test_the_wait_for_a_silent_machine_ends() -> None:
     guests = FakeGuests({"": Unreachable("cp1 does not answer over SSH: no route")})
     with pytest.raises(TimedOut, match="no route"):
-        once_it_answers(guests, "cp1", lambda: "hello", FakeClock(), 1)
+        once_it_answers("cp1", lambda: guests.run("cp1", "hello"), FakeClock(), 1)
+
+
+class SlowLogin:
+    """A machine whose clock is behind, and which reads it long after the question and long before the session ends."""
+
+    def __init__(self, behind_seconds: float) -> None:
+        self.behind_seconds = behind_seconds
+        self.moved: list[float] = []
+
+    def run(self, machine: str, command: str, *, log: Path | None = None, **_: object) -> Completed:
+        if moved := re.search(r"date -s 'now ([+-][0-9.]+) seconds'", command):
+            self.moved.append(float(moved[1]))
+            return Completed(0, "", "")
+        assert log is not None
+        answered = time.time() + 5
+        log.write_text(f"{answered - self.behind_seconds:.9f}\n")
+        os.utime(log, (answered, answered))
+        return Completed(0, "", "")
+
+
+@pytest.mark.parametrize("behind_seconds", [90.25, -3600.0])
+def test_a_slow_login_does_not_make_the_clock_wrong(behind_seconds: float) -> None:
+    machine = SlowLogin(behind_seconds)
+    least, most = clock_offset(machine, "cp1")
+    assert least == pytest.approx(-behind_seconds, abs=0.01)
+    assert most - least == pytest.approx(5, abs=1)
+    correct_clock(machine, "cp1")
+    assert machine.moved == [pytest.approx(behind_seconds, abs=0.01)]
+
+
+def test_a_machine_that_does_not_tell_its_time_is_named() -> None:
+    with pytest.raises(CommandFailed, match="cp1 does not tell its time: bash: line 1: date: not found"):
+        correct_clock(FakeGuests({"date": "bash: line 1: date: not found\n"}), "cp1")
