@@ -54,7 +54,7 @@ def firewall(host: Host, subject: Subject) -> Finding:
         )
     iptables, nft = rules["iptables"] or "", rules["nft"] or ""
     gaps = [*_gaps_in_iptables(iptables), *_gaps_in_nft(nft)]
-    uses_nftables = _LIBVIRT_TABLE in nft or _uses_nftables(host)
+    uses_nftables = _uses_nftables(host, nft)
     if not uses_nftables and _awaits_first_network(host, iptables):
         gaps = [gap for gap in gaps if not gap.accepted_by_libvirt]
     if not gaps:
@@ -171,9 +171,12 @@ def _awaits_first_network(host: Host, listing: str) -> bool:
 
 def _use_iptables(host: Host) -> str:
     """libvirt then puts its rules before those of ufw and docker, also after a restart of this host."""
-    save = fix.as_root(host, f"tee -a {_LIBVIRT_CONFIG}")
+    line = 'firewall_backend = "iptables"'
+    change = f"echo '{line}' | {fix.as_root(host, f'tee -a {_LIBVIRT_CONFIG}')}"
+    if any(not written["comment"] for written in _BACKEND.finditer(host.text(_LIBVIRT_CONFIG) or "")):
+        change = fix.as_root(host, f"sed -i 's/^ *firewall_backend.*/{line}/' {_LIBVIRT_CONFIG}")
     daemon = "virtnetworkd" if host.exists(_MODULAR_DAEMON) else "libvirtd"
-    return f"echo 'firewall_backend = \"iptables\"' | {save} && {fix.as_root(host, f'systemctl restart {daemon}')}"
+    return f"{change} && {fix.as_root(host, f'systemctl restart {daemon}')}"
 
 
 def _visible_to_everyone(host: Host) -> list[str]:
@@ -191,11 +194,18 @@ def _visible_to_everyone(host: Host) -> list[str]:
     return visible
 
 
-def _uses_nftables(host: Host) -> bool:
-    """Whether libvirt's configuration says so, in a setting or else in the comment that names the default."""
+def _uses_nftables(host: Host, ruleset: str = "") -> bool:
+    """Whether libvirt's own rules are in nftables: a setting says so, or its table, or the comment with the default.
+
+    The table may be left of an earlier setting.
+    """
     written = list(_BACKEND.finditer(host.text(_LIBVIRT_CONFIG) or ""))
-    written.sort(key=lambda line: not line["comment"])
-    return bool(written) and written[-1]["backend"] == "nftables"
+    # of several settings, libvirt takes the first
+    setting = next((line for line in written if not line["comment"]), None)
+    if setting is None and _LIBVIRT_TABLE in ruleset:
+        return True
+    chosen = setting or next(reversed(written), None)
+    return chosen is not None and chosen["backend"] == "nftables"
 
 
 def _are_bridges_filtered(host: Host) -> bool:

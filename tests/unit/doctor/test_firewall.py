@@ -208,6 +208,19 @@ def test_libvirts_configuration_tells_the_backend() -> None:
     assert len(run_check(host).fixes) == 1
 
 
+def test_of_several_settings_libvirt_takes_the_first_so_the_fix_changes_it() -> None:
+    """Seen with libvirt 11.3: a second line did not change the backend. The table of nftables stayed."""
+    host = firewall(UFW, LIBVIRT_TABLE)
+    host.texts[CONFIG] = 'firewall_backend = "nftables"\nfirewall_backend = "iptables"\n'
+    assert run_check(host).fixes[0] == (
+        "sed -i 's/^ *firewall_backend.*/firewall_backend = \"iptables\"/' /etc/libvirt/network.conf && "
+        "systemctl restart libvirtd"
+    )
+    host = firewall(DOCKER, LIBVIRT_TABLE, libvirt=LIBVIRT)
+    host.texts[CONFIG] = 'firewall_backend = "iptables"\n'
+    assert state(host) is HostCheckState.OK
+
+
 @pytest.mark.parametrize("rules", [UFW, DOCKER])
 def test_libvirt_opens_iptables_when_its_first_network_starts(rules: str) -> None:
     """Seen on Debian 13: beside ufw and docker, `virsh net-start` put LIBVIRT_INP and LIBVIRT_FWX first."""
