@@ -18,11 +18,12 @@ from halab.scenario.verdict.result import Result
 
 @dataclass(frozen=True)
 class CampaignRun:
-    """A run that took place and has a report."""
+    """A run that took place and has a report. `is_over_limit` if halab ended it because it hung."""
 
     planned: PlannedRun
     folder: RunFolder
     result: Result
+    is_over_limit: bool = False
 
 
 @dataclass(frozen=True)

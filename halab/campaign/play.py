@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from halab import files
 from halab.campaign.outcome import CampaignOutcome, CampaignRun, Repair
 from halab.campaign.plan import PlannedRun
+from halab.campaign.time_limit import OverLimit, ended_after
 from halab.clock import RealClock
 from halab.errors import HalabError, HostProblem, afterwards
 from halab.lifecycle.lab import LabDir
@@ -23,17 +24,23 @@ from halab.scenario.run.duration import longest_seconds, minutes
 from halab.scenario.run.session import Session, opened
 from halab.scenario.verdict.result import Result
 
+# The sum of the limits is an estimate: a run that takes so many times as long hangs.
+_HANGING = 2.0
+_HUNG = "the run did not end by itself"
+
 
 @dataclass(frozen=True)
 class CampaignOptions:
     """`fail_fast` stops at the first unexpected verdict. `keep` stops at a broken lab and leaves it as it is.
 
-    With `proving` the expected verdict of a run is the one its losing twin promises, else a pass.
+    With `proving` the expected verdict of a run is the one its losing twin promises, else a pass. With `ends_hanging`,
+    a run that takes twice as long as the sum of its limits is ended, and the lab is rebuilt.
     """
 
     fail_fast: bool = False
     keep: bool = False
     proving: bool = False
+    ends_hanging: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class CampaignDeps:
     heal: Callable[[Session], list[str]]
     mend: Callable[[Session], tuple[list[str], str]]
     rebuild: Callable[[LabDir, Progress], str]
+    ended_after: Callable[[float, str], AbstractContextManager[None]] = ended_after
 
 
 REAL_DEPS = CampaignDeps(
@@ -130,12 +138,15 @@ class _RunningCampaign:
                 run.result, proving=self._options.proving
             ):
                 self._stop(f"unexpected verdict of {planned}: {run.result.verdict}")
-            damage = self._deps.find_damage(run.folder)
+            damage = _HUNG if run.is_over_limit else self._deps.find_damage(run.folder)
             if damage and self._options.keep:
                 self._stop(f"{planned} left the lab broken, and --keep prevents the repair: {damage}")
             if not damage or not self.queue or self.is_stopped:
                 continue
             self._progress.say(f"{planned} left the lab broken: {damage}")
+            if run.is_over_limit:
+                # what hung may hang again
+                return Repair(planned, damage, ())
             actions, remaining = self._deps.mend(session)
             done = Repair(planned, one_line(damage), tuple(actions))
             if remaining:
@@ -148,17 +159,31 @@ class _RunningCampaign:
         number = f"{self._count - len(self.queue)} of {self._count}: " if self._count > 1 else ""
         self._progress.say(f"{number}scenario {planned}, seed {planned.seed}, up to about {minutes(limit)}")
         folder = session.prepare(planned.script, twin=planned.twin)
+        was_ended: list[OverLimit] = []
         # whatever ends the run, its faults are healed and its report is written
-        with afterwards(lambda: self._judge(planned, folder)), afterwards(lambda: self._heal(session)):
-            session.play(planned.script, folder, twin=planned.twin)
+        with (
+            afterwards(lambda: self._judge(planned, folder, is_over_limit=bool(was_ended))),
+            afterwards(lambda: self._heal(session)),
+        ):
+            try:
+                with self._limited(limit * _HANGING):
+                    session.play(planned.script, folder, twin=planned.twin)
+            except OverLimit as error:
+                self._progress.say(f"{planned} was ended: {error}")
+                was_ended.append(error)
         return self._outcome.runs[-1]
+
+    def _limited(self, seconds: float) -> AbstractContextManager[None]:
+        if not self._options.ends_hanging:
+            return nullcontext()
+        return self._deps.ended_after(seconds, f"the time limit of {minutes(seconds)}")
 
     def _heal(self, session: Session) -> None:
         if not self._options.keep:
             self._deps.heal(session)
 
-    def _judge(self, planned: PlannedRun, folder: RunFolder) -> None:
-        run = CampaignRun(planned, folder, self._deps.render(folder))
+    def _judge(self, planned: PlannedRun, folder: RunFolder, *, is_over_limit: bool) -> None:
+        run = CampaignRun(planned, folder, self._deps.render(folder), is_over_limit)
         self._outcome.runs.append(run)
         self._on_run(run)
 

@@ -16,9 +16,11 @@ import click
 from halab.cli.console import echo, echo_raw
 from halab.cli.options import file_option, json_option, lab_dir_of
 from halab.cli.run import SELECTION, Choice, run_campaign, scripts_of
-from halab.errors import ExitCode, HalabError
+from halab.errors import ExitCode
 
 if TYPE_CHECKING:
+    from halab.campaign.outcome import CampaignOutcome
+    from halab.campaign.temporary_campaign import TemporaryCampaign
     from halab.config.lab_variants import Variant
     from halab.progress import Progress
     from halab.report.comparison import ComparedLab
@@ -70,23 +72,27 @@ def compare_command(
       halab compare --set load_balancer.check=readyz,tcp --repeat 10 black-hole-backend
       halab compare --set 'kubernetes.version="1.36","1.37"' --tag first --in /tmp/versions
     """
-    from halab.campaign import compared_labs
+    from halab.campaign import lab_folders
     from halab.cli.console import progress
     from halab.config import lab_variants
+    from halab.report.comparison import ComparedLab
 
     text = lab_dir_of(file).content.decode("utf-8-sig")
     variants = lab_variants.variants(text, [lab_variants.axis(setting) for setting in settings])
     seed = secrets.randbelow(10**6) if seed is None else seed
     choice = Choice(file, names, run_all, tags, seed, fail_fast=False, keep=False, as_json=True)
     scripts_of(choice)  # a wrong scenario is reported before anything is built
-    files = compared_labs.prepare(file, variants, folder)
+    files = lab_folders.prepare(file, variants, folder)
     begun, started = time.monotonic(), datetime.now().astimezone()
     labs: list[ComparedLab] = []
     was_interrupted = False
     for number, (variant, lab_file) in enumerate(zip(variants, files, strict=True), 1):
         progress().say(f"lab {number} of {len(variants)}: {variant.settings}")
-        lab, was_interrupted = _run_on(variant, replace(choice, file=lab_file), repeat, progress())
-        labs.append(lab)
+        played = _run_on(variant, replace(choice, file=lab_file), repeat, progress())
+        has_runs = played.outcome is not None and bool(played.outcome.runs)
+        campaign = played.outcome.campaign if played.outcome is not None and has_runs else None
+        labs.append(ComparedLab(variant.name, variant.settings, campaign, played.why))
+        was_interrupted = played.was_interrupted
         if was_interrupted:
             break
     return _report(
@@ -100,35 +106,21 @@ def compare_command(
     )
 
 
-def _run_on(variant: Variant, choice: Choice, repeat: int, shown: Progress) -> tuple[ComparedLab, bool]:
-    """Build a lab, run the scenarios and remove the lab. Also return whether the user has interrupted it.
+def _run_on(variant: Variant, choice: Choice, repeat: int, shown: Progress) -> TemporaryCampaign:
+    """Build a lab, run the scenarios and remove the lab.
 
     A lab that does not come up has no runs; the comparison goes on with the others.
     """
+    from halab.campaign.temporary_campaign import play_on
     from halab.cli.lab import temporary_deps
-    from halab.lifecycle.temporary_lab import removed_afterwards
-    from halab.report.comparison import ComparedLab
 
-    lab_dir = lab_dir_of(choice.file)
     hint = f"halab has removed the lab; to look at it, build it with `halab up -f {choice.file}`"
     deps = replace(temporary_deps(keep=False), removed_hint=hint)
-    outcome = None
-    why, was_interrupted = "", False
-    try:
-        with removed_afterwards(lab_dir, shown, deps, keep=False):
-            deps.up(lab_dir, shown)
-            outcome = run_campaign(choice, lambda run: None, repeat=repeat)
-    except KeyboardInterrupt:
-        why, was_interrupted = "interrupted", True
-    except HalabError as error:
-        why = error.message
-        shown.say("\n".join(filter(None, (f"{variant.name}: {error.message}", error.hint))))
-    if outcome:
-        was_interrupted = was_interrupted or outcome.was_interrupted
-        why = why or (outcome.error.message if outcome.error else "")
-    has_runs = outcome is not None and bool(outcome.runs)
-    campaign = outcome.campaign if outcome is not None and has_runs else None
-    return ComparedLab(variant.name, variant.settings, campaign, why), was_interrupted
+
+    def play() -> CampaignOutcome:
+        return run_campaign(choice, lambda run: None, repeat=repeat)
+
+    return play_on(lab_dir_of(choice.file), variant.name, shown, deps, play)
 
 
 def _report(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from halab.cli.console import duration, echo, table
-from halab.cli.options import CommandGroup, json_option, print_json
+from halab.cli.console import duration, echo, echo_raw
+from halab.cli.console import table as columns
+from halab.cli.options import FileGroup, json_option, print_json
+from halab.errors import ExitCode
 from halab.printable import counted
 
 if TYPE_CHECKING:
+    from halab.lifecycle.temporary_lab import LabDeps
     from halab.matrix.forecast import Forecast
+
+_RUN = "run"
 
 matrix_argument = click.argument("file", type=click.Path(path_type=Path), default="matrix.yml")
 folder_option = click.option(
@@ -22,16 +28,18 @@ folder_option = click.option(
 )  # fmt: skip
 
 
-@click.group("matrix", cls=CommandGroup)
+@click.group("matrix", cls=FileGroup, for_files=_RUN)
 def matrix_command() -> None:
-    """Show what scenarios on many labs take, which differ in some settings.
+    """Run scenarios on many labs that differ in some settings, and show all verdicts on one page.
 
     A matrix is a file. Its axes are settings of the lab file beside it, and each combination of their values is a lab.
     A cell is one scenario on one lab. In an empty file, the lab beside it runs the scenarios tagged `first`.
+    `halab matrix FILE` is short for `halab matrix run FILE`.
 
     \b
     Example:
       halab matrix plan matrix.yml
+      halab matrix matrix.yml
     """
 
 
@@ -51,19 +59,103 @@ def plan_command(file: Path, folder: Path | None, as_json: bool) -> None:
       halab matrix plan matrix.yml
       halab matrix plan matrix.yml --json
     """
-    from halab.matrix import forecast
+    from halab.matrix import forecast, library
 
-    shown = forecast.of(file, folder or folder_of(file))
+    folder = folder or _folder_of(file)
+    shown = forecast.of(library.find(file), folder)
     if as_json:
         print_json(forecast.as_data(shown))
         return
-    table(["LAB", "SCENARIO", "RUNS", "DONE", "EACH TAKES", "FROM"], list(_rows(shown)))
+    columns(["LAB", "SCENARIO", "RUNS", "DONE", "EACH TAKES", "FROM"], list(_rows(shown)))
     for change in shown.standing.changes():
         echo(f"changed since the last run: {change}", err=True)
-    echo(f"\n{summary(shown)}")
+    echo(f"\n{_summary(shown)}")
 
 
-def folder_of(file: Path) -> Path:
+@matrix_command.command(_RUN)
+@matrix_argument
+@folder_option
+@click.option("--again", is_flag=True, help="Also run again what ended in an error.")
+@json_option
+def run_command(file: Path, folder: Path | None, again: bool, as_json: bool) -> int:
+    """Run all cells of a matrix, lab after lab, and write one report.
+
+    For each lab, halab builds the lab, runs its scenarios and removes the lab. Ctrl-C removes the lab that is up, and
+    the same command continues later: runs that are complete are not repeated, and neither are those of a matrix file
+    that has changed, unless the change is about them. A run that takes twice as long as the sum of its limits is ended,
+    and its verdict is error. Exit code: 0 all cells passed, 1 one failed, 3 a run ended in an error or a lab did not
+    come up, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
+
+    \b
+    Example:
+      halab matrix run matrix.yml
+      halab matrix run matrix.yml --in /tmp/nightly --json
+    """
+    import secrets
+    from datetime import datetime
+
+    from halab.cli.console import progress
+    from halab.cli.verdicts import exit_code
+    from halab.matrix import forecast, library, session
+    from halab.report import matrix, table
+
+    folder, plan, shown = folder or _folder_of(file), library.find(file), progress()
+    with session.locked(folder):
+        known = forecast.of(plan, folder, seed=secrets.randbelow(10**6), again=again)
+        for change in known.standing.changes():
+            shown.say(f"changed since the last run: {change}")
+        shown.say(_summary(known))
+        started = datetime.now().astimezone().isoformat(timespec="seconds")
+        outcome = session.play(known, folder, started, shown, _lab_deps)
+    if as_json:
+        echo_raw(matrix.text(folder.resolve(), outcome.report).rstrip())
+    else:
+        echo_raw(table.matrix(outcome.report))
+    echo(f"report: {outcome.page}", err=True)
+    code = exit_code(list(map(str, outcome.report.verdicts)), was_interrupted=outcome.was_interrupted)
+    if code is ExitCode.INTERRUPTED:
+        echo("halab: interrupted; the same command continues", err=True)
+    return code
+
+
+@matrix_command.command("diff")
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@json_option
+def diff_command(old: Path, new: Path, as_json: bool) -> int:
+    """Show what has changed between two matrices: cells that are worse, and figures that are slower.
+
+    OLD and NEW are the folders of matrices. Cells belong together if their settings and their scenario are the same.
+    halab judges all runs again. A difference of a figure is shown if it is more than noise, as in `halab compare`; at
+    least 4 runs of a cell in each matrix are needed. Exit code: 0, or 1 if a cell is worse.
+
+    \b
+    Example:
+      halab matrix diff yesterday today
+    """
+    from halab.cli.console import progress
+    from halab.matrix import results
+    from halab.report import matrix_difference
+    from halab.report.matrix_difference import MatrixDifference
+
+    difference = MatrixDifference(results.recorded(old, progress()), results.recorded(new, progress()))
+    if as_json:
+        echo_raw(matrix_difference.to_json(difference))
+    else:
+        echo("\n".join(matrix_difference.lines(difference)))
+    return ExitCode.FAILED if difference.broken else ExitCode.PASSED
+
+
+def _lab_deps(file: Path) -> LabDeps:
+    from dataclasses import replace
+
+    from halab.cli.lab import temporary_deps
+
+    hint = f"halab has removed the lab; to look at it, build it with `halab up -f {shlex.quote(str(file))}`"
+    return replace(temporary_deps(keep=False), removed_hint=hint)
+
+
+def _folder_of(file: Path) -> Path:
     """The folder of a matrix: beside its file, and called like it."""
     from halab.errors import BadUsage
 
@@ -83,7 +175,7 @@ def _rows(shown: Forecast) -> Iterator[tuple[object, ...]]:
         yield cell.lab.name, cell.script.name, shown.standing.plan.repeat, done, takes, time.source_in_words
 
 
-def summary(shown: Forecast) -> str:
+def _summary(shown: Forecast) -> str:
     """How many labs, cells and runs there are, how many runs are still to be played, and how long these take."""
     standing = shown.standing
     sizes = f"{counted(len(standing.plan.labs), 'lab')}, {counted(len(standing.plan.cells), 'cell')}"

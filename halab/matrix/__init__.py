@@ -1,4 +1,4 @@
 """Scenarios on many labs, with one report.
 
-Begin with library.py, which reads a matrix file, and plan.py, which says what is to be run.
+Begin with library.py, which reads a matrix file, plan.py, which says what is to be run, and session.py, which runs it.
 """

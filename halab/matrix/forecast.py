@@ -9,8 +9,8 @@ from typing import Any
 
 from halab.errors import BadUsage
 from halab.machines.work import Work
-from halab.matrix import library, record, times
-from halab.matrix.plan import Cell
+from halab.matrix import record, times
+from halab.matrix.plan import Cell, MatrixPlan
 from halab.matrix.standing import Standing
 from halab.matrix.times import Time, Times, Total
 from halab.report import recorded_runs
@@ -38,13 +38,16 @@ class Forecast:
         return Total.of([*runs, *((self.times.to_build(labs[name]), 1) for name in self.standing.pending)])
 
 
-def of(path: Path, folder: Path) -> Forecast:
-    """Read a matrix file, the record in its folder, and the runs that were recorded there and in the lab beside it."""
-    plan = library.find(path)
+def of(plan: MatrixPlan, folder: Path, *, seed: int = _ANY_SEED, again: bool = False) -> Forecast:
+    """Read the record in the folder of a matrix, and the runs that were recorded there and in the lab beside its file.
+
+    `seed` is the seed of a matrix that has none yet. With `again`, runs that ended in an error are not complete.
+    """
     written = record.read(folder)
-    seed = plan.seed if plan.seed is not None else written.seed if written else _ANY_SEED
+    seed = plan.seed if plan.seed is not None else written.seed if written else seed
     measured = times.read(_recorded(folder, Work.beside(plan.lab_file).runs))
-    return Forecast(Standing(plan, seed, written), Times(measured, written.built if written else ()))
+    standing = Standing(plan, seed, written, again)
+    return Forecast(standing, Times(measured, written.built if written else ()))
 
 
 def _recorded(*folders: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +16,8 @@ from halab.scenario.record.lines import first_problem
 
 SCHEMA = 1
 FILE = "record.json"
+# The folder of the labs, each with its lab file, its work folder and its runs.
+LABS = "labs"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,6 @@ class PlayedRun:
     """
 
     lab: str
-    values: Mapping[str, str]
     scenario: str
     number: int
     seed: int
@@ -34,6 +35,11 @@ class PlayedRun:
     folder: str
     verdict: Verdict
     seconds: float
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The lab, the scenario and the number: a run that is played again has the same."""
+        return self.lab, self.scenario, self.number
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ class MatrixRecord:
     seed: int
     started: str
     repeat: int = 1
+    # the values of each lab by axis, as people write them
+    labs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cells: tuple[PlannedCell, ...] = ()
     seconds: float = 0.0
     runs: tuple[PlayedRun, ...] = ()
@@ -72,8 +80,20 @@ class MatrixRecord:
 
     def with_run(self, run: PlayedRun) -> MatrixRecord:
         """The record with one run more, in the place of an earlier one with the same number."""
-        others = tuple(other for other in self.runs if _key(other) != _key(run))
+        others = tuple(other for other in self.runs if other.key != run.key)
         return replace(self, runs=(*others, run))
+
+    @property
+    def current_runs(self) -> list[PlayedRun]:
+        """The runs that belong to the matrix as it was when it was last run."""
+        cells = {(cell.lab, cell.scenario): cell.fingerprint for cell in self.cells}
+        return [
+            run
+            for run in self.runs
+            if cells.get((run.lab, run.scenario)) == run.fingerprint
+            and run.seed == self.seed + run.number - 1
+            and run.number <= self.repeat
+        ]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
@@ -101,7 +121,3 @@ def read(folder: Path) -> MatrixRecord | None:
 def write(folder: Path, record: MatrixRecord) -> None:
     """Write the record in one step. Raises HostProblem."""
     files.replace(folder / FILE, record.to_json())
-
-
-def _key(run: PlayedRun) -> tuple[str, str, int]:
-    return run.lab, run.scenario, run.number

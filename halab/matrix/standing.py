@@ -31,15 +31,18 @@ class Standing:
         """The complete runs of each cell of the plan, in their order."""
         runs: dict[Key, dict[int, PlayedRun]] = {}
         for run in self.record.runs if self.record else ():
-            key = run.lab, run.scenario
-            if (
-                self.plan.fingerprints.get(key) == run.fingerprint
-                and run.seed == self.seed + run.number - 1
-                and run.number <= self.plan.repeat
-                and not (self.again and run.verdict is Verdict.ERROR)
-            ):
-                runs.setdefault(key, {})[run.number] = run
+            if self.is_complete(run):
+                runs.setdefault((run.lab, run.scenario), {})[run.number] = run
         return {key: [numbered[number] for number in sorted(numbered)] for key, numbered in runs.items()}
+
+    def is_complete(self, run: PlayedRun) -> bool:
+        """Whether a run belongs to the plan as it is now."""
+        return (
+            self.plan.fingerprints.get((run.lab, run.scenario)) == run.fingerprint
+            and run.seed == self.seed + run.number - 1
+            and run.number <= self.plan.repeat
+            and not (self.again and run.verdict is Verdict.ERROR)
+        )
 
     @cached_property
     def pending(self) -> Mapping[str, Sequence[CellRun]]:

@@ -6,7 +6,7 @@ import json
 import statistics
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from halab.scenario.run.duration import longest_seconds, minutes
 
 # On two cores, a lab of containers comes up in 75 to 102 s, and is removed in some seconds.
 _BUILD_SECONDS = 120.0
-_COUNTED = (Verdict.PASS, Verdict.FAIL)
+# Only these runs were played to their end.
+COUNTED = (Verdict.PASS, Verdict.FAIL)
 
 
 class Source(StrEnum):
@@ -73,12 +74,19 @@ class Times:
 
     runs: Sequence[MeasuredRun] = ()
     built: Sequence[BuiltLab] = ()
-    _groups: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
+    _groups: dict[tuple[str, ...], list[float]] = field(default_factory=dict, init=False)
+    # by scenario and patience: thousands of cells share a few
+    _limits: dict[tuple[str, float], float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         for run in self.runs:
             for key in ((run.scenario,), (run.scenario, run.load_balancer, run.provider)):
                 self._groups.setdefault(key, []).append(run.seconds)
+
+    def with_run(self, cell: Cell, seconds: float) -> Times:
+        """The same after one run more."""
+        kind, provider = cell.lab.written.load_balancer.kind, _provider(cell.lab)
+        return replace(self, runs=[*self.runs, MeasuredRun(cell.script.name, kind, provider, seconds)])
 
     def of(self, cell: Cell) -> Time:
         """How long one run of a cell takes."""
@@ -88,7 +96,13 @@ class Times:
             return Time(statistics.median(same), Source.SAME, len(same))
         if others := self._groups.get((name,)):
             return Time(statistics.median(others), Source.OTHERS, len(others))
-        return Time(longest_seconds(cell.script.scenario, written.patience), Source.LIMITS)
+        return Time(self._limit(cell), Source.LIMITS)
+
+    def _limit(self, cell: Cell) -> float:
+        key = cell.script.name, cell.lab.written.patience
+        if key not in self._limits:
+            self._limits[key] = longest_seconds(cell.script.scenario, key[1])
+        return self._limits[key]
 
     def to_build(self, lab: MatrixLab) -> Time:
         """How long a lab takes to come up and to be removed."""
@@ -135,7 +149,7 @@ def read(folders: Sequence[Path]) -> list[MeasuredRun]:
             folder = RunFolder(path)
             result = json.loads(files.read(folder.result, files.RECORD_BYTES))
             meta = folder.read_meta()
-            if result["verdict"] in _COUNTED and not meta.is_twin and not meta.is_game_day:
+            if result["verdict"] in COUNTED and not meta.is_twin and not meta.is_game_day:
                 seconds = float(result["seconds"])
                 measured.append(MeasuredRun(meta.scenario, meta.load_balancer, meta.provider, seconds))
     return measured

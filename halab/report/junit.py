@@ -9,7 +9,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from halab.config.quantities import format_duration
 from halab.config.twin import Verdict
 from halab.printable import printable
-from halab.report.campaign import Campaign
+from halab.report.campaign import Campaign, NotRun
 from halab.scenario.verdict.judgement import Unit
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
@@ -22,22 +22,35 @@ def text(result: Result) -> str:
 
 
 def merged(campaign: Campaign) -> str:
-    """The XML of several runs: a suite for every run, and one for the runs that did not take place."""
-    suites = []
+    """The XML of a campaign: a suite for every run, and one for the runs that did not take place."""
+    runs = []
     for tally in campaign.tallies:
         name = f"{tally.scenario} (losing twin)" if tally.is_twin else tally.scenario
         for number, result in enumerate(tally.results, 1):
             count = f", {number} of {len(tally.runs)}" if len(tally.runs) > 1 else ""
-            suites.append(_suite(result, name + count))
-    if campaign.not_run:
-        suite = TestSuite("not run")
-        for planned in campaign.not_run:
-            case = TestCase(printable(planned.name), "halab.not-run")
-            case.result = [Skipped(printable(planned.why))]
-            suite.add_testcase(case)
-        suite.update_statistics()
-        suites.append(suite)
-    return _xml(campaign.name, suites)
+            runs.append((name + count, result))
+    return of_runs(campaign.name, runs, campaign.not_run)
+
+
+def of_runs(
+    name: str, runs: Sequence[tuple[str, Result]], not_run: Sequence[NotRun], lost: Sequence[NotRun] = ()
+) -> str:
+    """The XML of several runs with the names of their suites. `lost` are runs that could not take place: errors."""
+    suites = [_suite(result, suite_name) for suite_name, result in runs]
+    for title, missing, kind in (("not run", not_run, Skipped), ("could not run", lost, Error)):
+        if missing:
+            suites.append(_suite_of_missing(title, missing, kind))
+    return _xml(name, suites)
+
+
+def _suite_of_missing(name: str, missing: Sequence[NotRun], kind: type[Skipped] | type[Error]) -> TestSuite:
+    suite = TestSuite(name)
+    for planned in missing:
+        case = TestCase(printable(planned.name), f"halab.{name.replace(' ', '-')}")
+        case.result = [kind(printable(planned.why))]
+        suite.add_testcase(case)
+    suite.update_statistics()
+    return suite
 
 
 def _xml(name: str, suites: Sequence[TestSuite]) -> str:

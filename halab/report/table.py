@@ -15,6 +15,7 @@ from halab.printable import counted, one_line, printable
 from halab.report import wording
 from halab.report.bounds import MeasuredBounds
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
+from halab.report.matrix import CellState, MatrixReport
 from halab.report.promise_bounds import FEWEST_RUNS, MeasuredPromise, Standing
 from halab.scenario.verdict.result import PromiseKind, PromiseStatus, Result
 
@@ -38,6 +39,16 @@ _VERDICT_STYLES = {
     Verdict.ERROR: "bold yellow",
     Verdict.SKIP: "bold",
 }
+_CELL_STYLES = {
+    CellState.FAIL: "bold red",
+    CellState.FLAKY: "bold red",
+    CellState.ERROR: "bold yellow",
+    CellState.NOT_RUN: "dim",
+    CellState.PASS: "bold green",
+    CellState.SKIP: "bold",
+}
+# With more cells, only those that did not pass are printed.
+_MOST_CELLS = 40
 _STANDING_STYLES = {
     Standing.BROKEN: "bold red",
     Standing.TIGHT: "red",
@@ -128,6 +139,28 @@ def comparison(compared: Comparison) -> str:
         if lab.why_not_run:
             what = "" if lab.campaign else " has no runs"
             console.print(_text(f"{lab.name}{what}: {lab.why_not_run}"))
+    return _stripped(sink)
+
+
+def matrix(report: MatrixReport) -> str:
+    """A line per cell, or only for those that did not pass if there are many, the reasons, and the totals."""
+    from rich.text import Text
+
+    sink, console = _console()
+    shown = [
+        cell for cell in report.cells if len(report.cells) <= _MOST_CELLS or cell.state is not CellState.PASS
+    ]
+    table = _table(("", "scenario", "lab", "runs"), ())
+    for cell in shown:
+        state = Text(str(cell.state).upper(), _CELL_STYLES[cell.state])
+        table.add_row(state, *map(_text, (cell.scenario, cell.lab.name, cell.in_words)))
+    if shown:
+        console.print(table)
+    for cell in report.to_look_at:
+        for reason in cell.reasons:
+            console.print(_text(f"why {cell.scenario} on {cell.lab.name}: {reason}"))
+    totals = ", ".join(f"{count} {state}" for state, count in report.totals.items())
+    console.print(_text(f"cells: {totals}, in {format_duration(report.seconds)}, seed {report.seed}"))
     return _stripped(sink)
 
 

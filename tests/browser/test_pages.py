@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 from support.browser import chromium
 from support.campaign_builder import campaign_of
+from support.matrix_builder import matrix_of
 from support.states_builder import power_cut
 
 from halab import report
-from halab.report import comparison, overview, page
+from halab.report import comparison, matrix, overview, page
 from halab.report.comparison import ComparedLab, Comparison
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.verdict import judge
@@ -63,7 +64,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     labs.append(ComparedLab("lost", "load_balancer.kind=lost", None, "the lab did not come up"))
     command = ("halab", "compare", "--set", "load_balancer.kind=haproxy,nginx,lost", "stop-apiserver")
     compared = comparison.write(folder, Comparison(labs, command, "2026-11-29T10:15:00+01:00", 912.5))
+    crossed = matrix.write(folder, matrix_of(runs))
     return {
+        "matrix": crossed,
         "busy": busy,
         "overview": campaign,
         "comparison": compared,
@@ -112,6 +115,7 @@ def run(browser: str, folder: Path, *arguments: str) -> str:
         ("busy", DESK, LIGHT), ("busy", DESK, DARK), ("busy", PROJECTOR, LIGHT), ("busy", PHONE, LIGHT),
         ("overview", DESK, LIGHT), ("overview", DESK, DARK), ("overview", PROJECTOR, LIGHT),
         ("overview", PHONE, DARK), ("comparison", DESK, LIGHT), ("comparison", PHONE, DARK),
+        ("matrix", DESK, LIGHT), ("matrix", DESK, DARK), ("matrix", PHONE, DARK), ("matrix", PROJECTOR, LIGHT),
     ],
 )  # fmt: skip
 def test_a_page_is_readable(
@@ -129,7 +133,7 @@ def test_a_page_is_readable(
     assert brightness < 120 if scheme == DARK else brightness > 600
 
 
-@pytest.mark.parametrize("name", ["busy", "overview", "comparison", RECORDED[0]])
+@pytest.mark.parametrize("name", ["busy", "overview", "comparison", "matrix", RECORDED[0]])
 def test_a_page_prints_on_a4(name: str, pages: dict[str, Path], browser: str, tmp_path: Path) -> None:
     printed = tmp_path / "page.pdf"
     run(browser, tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={printed}", pages[name].as_uri())
@@ -142,7 +146,7 @@ def test_a_page_prints_on_a4(name: str, pages: dict[str, Path], browser: str, tm
         assert (float(wide), float(high)) == pytest.approx((841.9, 595.3), abs=2)
 
 
-@pytest.mark.parametrize("name", ["busy", "overview", "comparison", *RECORDED])
+@pytest.mark.parametrize("name", ["busy", "overview", "comparison", "matrix", *RECORDED])
 def test_a_page_links_nothing_outside_of_its_folder(name: str, pages: dict[str, Path]) -> None:
     text = pages[name].read_text()
     assert not re.search(r"https?://|<script|<link|@import|url\((?!#)", text)

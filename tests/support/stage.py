@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,7 @@ class Stage:
         folder.make()
         folder.scenario.write_text(TEXT)
         folder.meta.write_text(META.to_json())
+        folder.timeline.touch()
         return folder
 
     @contextmanager
@@ -131,7 +132,9 @@ class Stage:
     def _render(self, folder: RunFolder) -> Result:
         self.raise_if_scripted(f"render {self.last}")
         twin = f"play {self.last} twin" in " ".join(self.did)
-        return result_of(self.last, self.verdicts.get(self.last, "pass"), twin=twin)
+        result = result_of(self.last, self.verdicts.get(self.last, "pass"), twin=twin)
+        was_interrupted = isinstance(self.errors.get(f"play {self.last}"), KeyboardInterrupt)
+        return replace(result, is_interrupted=was_interrupted)
 
     def _damage(self, folder: RunFolder) -> str:
         return self.damages.get(folder.path.name, "")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,11 @@ from support.stage import SEED, Stage, planned_run, script
 
 from halab.campaign.outcome import CampaignOutcome, write_overview
 from halab.campaign.plan import announcement, planned_runs
+from halab.campaign.play import CampaignOptions, play
+from halab.campaign.time_limit import OverLimit
 from halab.errors import HostProblem, LabProblem
 from halab.report import overview
-from halab.scenario.run.duration import minutes
+from halab.scenario.run.duration import longest_seconds, minutes
 
 
 @pytest.fixture
@@ -229,3 +234,36 @@ def test_the_report_of_all_runs_is_also_written_as_json(stage: Stage) -> None:
 def test_a_single_run_needs_no_overview(stage: Stage) -> None:
     assert not stage.play(planned_run("a")).needs_overview
     assert stage.play(planned_run("a"), planned_run("b")).needs_overview
+
+
+class TestHangingRuns:
+    def test_a_run_that_hangs_is_ended_and_the_lab_is_rebuilt_for_the_next(self, stage: Stage) -> None:
+        stage.errors["play a"] = OverLimit("the time limit of 5 min")
+        stage.verdicts["a"] = "error"
+        outcome = stage.play(planned_run("a"), planned_run("b"), ends_hanging=True)
+        assert [line for line in stage.did if line.startswith(("play", "rebuild"))] == [
+            f"play a {SEED}", "rebuild", f"play b {SEED}",
+        ]  # fmt: skip
+        assert [run.is_over_limit for run in outcome.runs] == [True, False]
+        assert not outcome.was_interrupted and not outcome.not_run
+        assert "the run did not end by itself" in str(outcome.repairs[0])
+
+    def test_the_last_run_needs_no_lab_afterwards(self, stage: Stage) -> None:
+        stage.errors["play a"] = OverLimit("the time limit of 5 min")
+        outcome = stage.play(planned_run("a"), ends_hanging=True)
+        assert "rebuild" not in stage.did and outcome.runs[0].is_over_limit
+
+    def test_the_limit_is_twice_the_sum_of_the_limits_of_the_scenario(self, stage: Stage) -> None:
+        limits: list[float] = []
+
+        @contextmanager
+        def ended_after(seconds: float, what: str) -> Iterator[None]:
+            limits.append(seconds)
+            yield
+
+        run = planned_run("a")
+        for ends_hanging in (True, False):
+            options = CampaignOptions(ends_hanging=ends_hanging)
+            deps = replace(stage.deps, ended_after=ended_after)
+            play(stage.lab_dir, [run], stage.progress, options, seed=SEED, deps=deps)
+        assert limits == [2 * longest_seconds(run.script.scenario)]

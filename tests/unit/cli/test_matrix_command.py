@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from filelock import FileLock
 from support.matrix_builder import TWO, write_matrix
+from support.stage import Stage, result_of
 
+from halab.campaign.time_limit import OverLimit
 from halab.cli import main
+from halab.errors import HostProblem
+from halab.machines.host import allocation
+from halab.matrix import record, results
+from halab.matrix.record import MatrixRecord
 
 Shown = pytest.CaptureFixture[str]
 
@@ -46,3 +56,229 @@ def test_a_plan_can_be_read_by_programs(capsys: Shown) -> None:
 def test_a_wrong_name_is_refused(words: list[str], said: str, capsys: Shown) -> None:
     assert main(["matrix", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def played(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """The stage, on which recorded runs have the verdicts that they were given."""
+    monkeypatch.setattr(
+        results, "judged", lambda run: result_of(run.path.name, stage.verdicts.get(run.path.name, "pass"))
+    )
+    return stage
+
+
+def did(stage: Stage) -> list[str]:
+    """What was done since the last look."""
+    done = [line for line in stage.did if line not in ("open", "heal")]
+    stage.did.clear()
+    return done
+
+
+def report(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / "matrix/matrix.json").read_text())
+    return data
+
+
+BOTH = ["play stop-apiserver 7", "play kill-etcd-member 7"]
+
+
+@pytest.fixture
+def with_seed(folder: Path) -> None:
+    write_matrix(folder, f"{TWO}seed: 7\n")
+
+
+@pytest.mark.usefixtures("with_seed")
+class TestRun:
+    def test_each_lab_is_built_once_and_removed(self, played: Stage, folder: Path, capsys: Shown) -> None:
+        assert main(["matrix", "run"]) == 0
+        assert did(played) == ["up", *BOTH, "down", "up", *BOTH, "down"]
+        assert report(folder)["totals"] == {"pass": 4}
+        shown = capsys.readouterr()
+        assert "cells: 4 pass" in shown.out
+        assert "report: matrix/matrix.html" in shown.err
+
+    def test_the_name_of_the_command_can_be_left_out(self, played: Stage) -> None:
+        assert main(["matrix", "matrix.yml"]) == 0
+        assert did(played).count("up") == 2
+
+    def test_a_complete_matrix_is_not_played_again(self, played: Stage, capsys: Shown) -> None:
+        assert main(["matrix", "run"]) == 0
+        did(played)
+        assert main(["matrix", "run", "--json"]) == 0
+        assert did(played) == []
+        shown = capsys.readouterr()
+        assert json.loads(shown.out[shown.out.index("{") :])["totals"] == {"pass": 4}
+        assert "all 4 runs are complete" in shown.err
+
+    def test_an_interrupted_run_is_played_again_and_complete_ones_are_not(
+        self, played: Stage, folder: Path, capsys: Shown
+    ) -> None:
+        played.errors["play kill-etcd-member"] = KeyboardInterrupt()
+        assert main(["matrix", "run"]) == 130
+        assert did(played) == ["up", *BOTH, "down"]
+        assert report(folder)["totals"] == {"not run": 3, "pass": 1}
+        assert "the same command continues" in capsys.readouterr().err
+        played.errors.clear()
+        assert main(["matrix", "run"]) == 0
+        assert did(played) == ["up", BOTH[1], "down", "up", *BOTH, "down"]
+        assert report(folder)["totals"] == {"pass": 4}
+
+    def test_an_interrupt_while_a_lab_comes_up_removes_it(self, played: Stage, folder: Path) -> None:
+        played.errors["up"] = KeyboardInterrupt()
+        assert main(["matrix", "run"]) == 130
+        assert did(played) == ["up", "down"]
+        assert report(folder)["totals"] == {"not run": 4}
+
+    def test_a_lab_that_does_not_come_up_is_an_error_and_is_tried_again(
+        self, played: Stage, folder: Path, capsys: Shown
+    ) -> None:
+        played.errors["up"] = HostProblem("no docker engine answers", hint="start docker")
+        assert main(["matrix", "run"]) == 3
+        assert did(played) == ["up", "down", "up", "down"]
+        assert report(folder)["totals"] == {"error": 4}
+        assert report(folder)["labs"][1]["error"] == "no docker engine answers"
+        shown = capsys.readouterr()
+        assert "why stop-apiserver on nginx: no docker engine answers" in shown.out
+        assert "build it with `halab up -f matrix/labs/nginx/lab.yml`" in shown.err
+        assert '<error message="no docker engine answers"' in (folder / "matrix/junit.xml").read_text()
+        played.errors.clear()
+        assert main(["matrix", "run"]) == 0
+
+    @pytest.mark.parametrize(("verdict", "code"), [("fail", 1), ("error", 3), ("skip", 0)])
+    def test_the_exit_code_is_that_of_a_run(
+        self, verdict: str, code: int, played: Stage, folder: Path
+    ) -> None:
+        played.verdicts["stop-apiserver"] = verdict
+        assert main(["matrix", "run"]) == code
+        assert report(folder)["totals"] == {verdict: 2, "pass": 2}
+
+    def test_errors_are_played_again_only_if_asked(self, played: Stage, folder: Path) -> None:
+        played.verdicts["stop-apiserver"] = "error"
+        assert main(["matrix", "run"]) == 3
+        did(played)
+        assert main(["matrix", "run"]) == 3
+        assert did(played) == []
+        played.verdicts.clear()
+        assert main(["matrix", "run", "--again"]) == 0
+        assert did(played) == ["up", BOTH[0], "down"] * 2
+        assert report(folder)["totals"] == {"pass": 4}
+
+    def test_a_run_that_hangs_is_ended_as_an_error_and_the_others_run(
+        self, played: Stage, folder: Path, capsys: Shown
+    ) -> None:
+        played.errors["play stop-apiserver"] = OverLimit("the time limit of 23 min")
+        played.verdicts["stop-apiserver"] = "error"
+        assert main(["matrix", "run"]) == 3
+        assert did(played) == ["up", BOTH[0], "rebuild", BOTH[1], "down"] * 2
+        assert report(folder)["totals"] == {"error": 2, "pass": 2}
+        assert "stop-apiserver was ended: the time limit of 23 min" in capsys.readouterr().err
+        # it is complete
+        assert main(["matrix", "run"]) == 3
+        assert did(played) == []
+
+    def test_a_change_of_the_matrix_is_said_and_only_new_cells_are_played(
+        self, played: Stage, folder: Path, capsys: Shown
+    ) -> None:
+        assert main(["matrix", "run"]) == 0
+        did(played)
+        text = TWO.replace("nginx]", "nginx, kube-vip]").replace(", kill-etcd-member", "")
+        write_matrix(folder, f"{text}seed: 7\n")
+        assert main(["matrix", "plan"]) == 0
+        assert main(["matrix", "run"]) == 0
+        assert did(played) == ["up", BOTH[0], "down"]
+        said = capsys.readouterr().err
+        assert said.count("changed since the last run: 1 cell (stop-apiserver on kube-vip) is new") == 2
+        assert "2 cells (kill-etcd-member on haproxy, kill-etcd-member on nginx) are no longer in it" in said
+        assert report(folder)["totals"] == {"pass": 3}
+
+    def test_a_run_whose_folder_is_gone_is_played_again(
+        self, played: Stage, folder: Path, capsys: Shown
+    ) -> None:
+        write_matrix(
+            folder, "axes: {workers: [0]}\nscenarios: [stop-apiserver, kill-etcd-member]\nseed: 7\n"
+        )
+        assert main(["matrix", "run"]) == 0
+        did(played)
+        shutil.rmtree(played.folder / ".halab/runs/stop-apiserver")
+        assert main(["matrix", "run"]) == 0
+        assert did(played) == ["up", BOTH[0], "down"]
+        assert "run 1 of stop-apiserver on 0 does not count: no such folder" in capsys.readouterr().err
+
+    def test_a_lab_that_a_killed_halab_left_is_removed_first(
+        self, played: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    ) -> None:
+        left = folder / "matrix/labs/gone"
+        left.mkdir(parents=True)
+        (left / "lab.yml").write_text("name: auto\n")
+        held = SimpleNamespace(work=left.resolve() / ".halab")
+        other = SimpleNamespace(work=folder / ".halab")
+        monkeypatch.setattr(allocation, "held", lambda: [held, other])
+        assert main(["matrix", "run"]) == 0
+        assert did(played)[:2] == ["down", "up"]
+        assert "an earlier halab was killed and left it" in capsys.readouterr().err
+
+    def test_the_same_matrix_twice_at_the_same_time_is_refused(
+        self, played: Stage, folder: Path, capsys: Shown
+    ) -> None:
+        (folder / "matrix").mkdir()
+        with FileLock(folder / "matrix/lock"):
+            assert main(["matrix", "run"]) == 3
+        assert "another halab process plays the matrix in matrix" in capsys.readouterr().err
+        assert did(played) == []
+
+    def test_a_folder_with_other_files_is_refused(self, played: Stage, folder: Path, capsys: Shown) -> None:
+        (folder / "matrix").mkdir()
+        (folder / "matrix/precious").touch()
+        assert main(["matrix", "run"]) == 2
+        assert main(["matrix", "run", "--in", "matrix.yml"]) == 2
+        said = capsys.readouterr().err
+        assert "the folder of the matrix has other files: matrix/precious" in said
+        assert "not a folder: matrix.yml" in said
+        assert sorted(path.name for path in (folder / "matrix").iterdir()) == ["precious"]
+
+    def test_nothing_is_left_of_a_matrix_whose_labs_are_wrong(self, played: Stage, folder: Path) -> None:
+        """The lab file names a file that does not exist: only the whole check of a lab finds that."""
+        write_matrix(folder, "axes: {load_balancer.config: [./gone.cfg]}\nscenarios: [stop-apiserver]\n")
+        assert main(["matrix", "run"]) == 2
+        assert did(played) == [] and not (folder / "matrix").exists()
+
+    def test_two_matrices_are_compared(self, played: Stage, folder: Path, capsys: Shown) -> None:
+        assert main(["matrix", "run", "--in", "old"]) == 0
+        # the stage has the same folders for the runs of both, and a verdict for each scenario
+        assert main(["matrix", "run", "--in", "new"]) == 0
+        capsys.readouterr()
+        assert main(["matrix", "diff", "old", "new"]) == 0
+        assert capsys.readouterr().out == "cells in both: 4, of which 4 are neither worse nor better\n"
+
+    def test_a_cell_that_is_worse_has_exit_code_1(
+        self, played: Stage, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert main(["matrix", "run", "--in", "old"]) == 0
+        assert main(["matrix", "run", "--in", "new"]) == 0
+        verdicts = iter(["pass"] * 4 + ["pass", "fail", "pass", "error"])
+        monkeypatch.setattr(results, "judged", lambda run: result_of(run.path.name, next(verdicts)))
+        assert main(["matrix", "diff", "old", "new", "--json"]) == 1
+        shown = capsys.readouterr().out
+        cells = json.loads(shown[shown.index("{") :])["cells"]
+        assert [cell["new"] for cell in cells] == ["pass", "fail", "pass", "error"]
+
+    def test_another_folder_is_no_matrix(self, folder: Path, capsys: Shown) -> None:
+        assert main(["matrix", "diff", str(folder), "new"]) == 2
+        assert "not the folder of a matrix" in capsys.readouterr().err
+
+    def test_what_was_measured_is_reported_if_the_disk_is_full(
+        self, played: Stage, folder: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, writes = record.write, iter(range(100))
+
+        def write(to: Path, written: MatrixRecord) -> None:
+            # after both runs of the first lab
+            if next(writes) > 2:
+                raise HostProblem("cannot write record.json: no space left on device")
+            real(to, written)
+
+        monkeypatch.setattr(record, "write", write)
+        assert main(["matrix", "run"]) == 3
+        assert did(played) == ["up", *BOTH, "down"]
+        assert "no space left on device" in capsys.readouterr().err
+        assert report(folder)["totals"] == {"not run": 2, "pass": 2}

@@ -11,7 +11,7 @@ from support.matrix_builder import SEED, TWO, plan_of, record_of, write_matrix
 from support.run_builder import META
 
 from halab.errors import Corrupted
-from halab.matrix import forecast, record, times
+from halab.matrix import forecast, library, record, times
 from halab.matrix.record import BuiltLab
 from halab.matrix.times import Source, Time, Times, Total
 from halab.scenario.record.folder import Meta, RunFolder
@@ -33,7 +33,7 @@ def test_times_come_from_such_labs_then_from_others_then_from_the_limits(tmp_pat
     for number, seconds in enumerate((40.0, 50.0, 90.0)):
         record_run(runs / f"run-{number}", HERE, seconds)
     write_matrix(tmp_path, f"{TWO}repeat: 2\n")
-    shown = forecast.of(tmp_path / "matrix.yml", tmp_path / "matrix")
+    shown = forecast.of(library.find(tmp_path / "matrix.yml"), tmp_path / "matrix")
     by_cell = {str(cell): shown.of(cell) for cell in shown.standing.plan.cells}
     assert by_cell["stop-apiserver on haproxy"] == Time(50.0, Source.SAME, 3)
     assert by_cell["stop-apiserver on nginx"] == Time(50.0, Source.OTHERS, 3)
@@ -78,6 +78,15 @@ def test_the_time_to_build_a_lab_is_that_of_the_lab_or_of_others(tmp_path: Path)
     assert Times().to_build(nginx).source is Source.LIMITS
 
 
+def test_a_run_of_this_session_counts_at_once(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, TWO)
+    first, third = plan.cells[0], plan.cells[2]
+    known = Times().with_run(first, 40.0)
+    assert known.of(first) == Time(40.0, Source.SAME, 1)
+    assert known.of(third) == Time(40.0, Source.OTHERS, 1)
+    assert replace(known.with_run(first, 60.0), built=()).of(first) == Time(50.0, Source.SAME, 2)
+
+
 def test_a_total_says_what_is_only_a_limit() -> None:
     assert str(Total(600.0, 0.0)) == "about 10 min"
     assert str(Total(0.0, 600.0)) == "up to 10 min (nothing was measured yet)"
@@ -88,7 +97,7 @@ def test_a_forecast_counts_what_is_complete(tmp_path: Path) -> None:
     path, folder = write_matrix(tmp_path, TWO), tmp_path / "matrix"
     folder.mkdir()
     record.write(folder, record_of(plan_of(tmp_path, TWO), "pass", "pass", "fail"))
-    shown = forecast.of(path, folder)
+    shown = forecast.of(library.find(path), folder)
     assert (shown.standing.seed, shown.standing.pending_count) == (SEED, 1)
     data = forecast.as_data(shown)
     assert [cell["done"] for cell in data["cells"]] == [1, 1, 1, 0]

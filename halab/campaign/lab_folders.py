@@ -1,13 +1,13 @@
-"""The folders of a comparison: one for each lab, with its lab file and links to the user's own files."""
+"""The folders of the labs of a comparison or a matrix: a lab file in each, and links to the user's own files."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from halab.config import lab_variants
-from halab.config.lab_variants import Variant
 from halab.errors import BadFile, BadUsage, HalabError, HostProblem
 from halab.files import write_hint
 from halab.lifecycle.lab import open_file
@@ -18,22 +18,40 @@ _NEVER_LINKED = ("..", _LAB_FILE, ".halab")
 _HINT = "choose another folder with --in FOLDER"
 
 
-def prepare(original: Path, variants: Sequence[Variant], folder: Path) -> list[Path]:
+class LabVariant(Protocol):
+    """A lab that differs from the user's in some settings."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def settings(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+def prepare(
+    original: Path, variants: Sequence[LabVariant], folder: Path, *, again: bool = False
+) -> list[Path]:
     """Make a folder for each variant, and return the paths of their lab files. `original` is the user's lab file.
 
-    All lab files are checked before anything is built. If one is wrong, nothing is left. Raises BadUsage for a wrong
-    lab file and for a folder that has files, and HostProblem if a folder cannot be written.
+    With `again`, labs that have a folder keep it, and their lab files are written again if they have changed. All lab
+    files are checked before anything is built. If one is wrong, no new folder is left. Raises BadUsage for a wrong lab
+    file and, without `again`, for a folder that has files; and HostProblem if a folder cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not again and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadUsage(f"the folder of the comparison is not empty: {folder}", hint=_HINT)
     is_new = not folder.exists()
     made: list[Path] = []
     try:
         for variant in variants:
-            _make(folder / variant.name)
-            made.append(folder / variant.name)
-            _fill(made[-1], original, variant)
-        return [path / _LAB_FILE for path in made]
+            place = folder / variant.name
+            if not (again and place.is_dir()):
+                _make(place)
+                made.append(place)
+            _fill(place, original, variant)
+        return [folder / variant.name / _LAB_FILE for variant in variants]
     except BaseException:
         # and no other folder: another comparison may have begun here
         for path in made:
@@ -50,14 +68,16 @@ def _make(folder: Path) -> None:
         raise _not_written(folder, error) from error
 
 
-def _fill(folder: Path, original: Path, variant: Variant) -> None:
+def _fill(folder: Path, original: Path, variant: LabVariant) -> None:
     """Write the lab file, link the files that it names, and check it."""
     lab_file = folder / _LAB_FILE
     try:
-        lab_file.write_text(variant.text)
+        if not lab_file.exists() or lab_file.read_text() != variant.text:
+            lab_file.write_text(variant.text)
         for name in {path.parts[0] for path in lab_variants.own_files(variant.text) if path.parts}:
             own = original.resolve().parent / name
-            if name not in _NEVER_LINKED and own.exists() and own != folder.resolve():
+            is_linked = (folder / name).is_symlink()
+            if name not in _NEVER_LINKED and own.exists() and own != folder.resolve() and not is_linked:
                 (folder / name).symlink_to(own)
     except OSError as error:
         raise _not_written(folder, error) from error

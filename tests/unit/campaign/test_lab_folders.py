@@ -1,4 +1,4 @@
-"""The folders of a comparison: a lab file for each lab, the user's own files, and nothing after an error."""
+"""The folders of variants: a lab file for each lab, the user's own files, and nothing after an error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from halab.campaign.compared_labs import prepare
+from halab.campaign.lab_folders import prepare
 from halab.config import lab_variants
 from halab.config.lab_variants import axis, variants
 from halab.errors import BadUsage, HalabError, HostProblem

@@ -1,0 +1,237 @@
+"""Play the cells of a matrix, lab by lab. Every run that comes to its end is recorded at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from halab.campaign import lab_folders
+from halab.campaign import play as campaigns
+from halab.campaign.outcome import CampaignOutcome, CampaignRun
+from halab.campaign.play import CampaignOptions
+from halab.campaign.temporary_campaign import play_on
+from halab.clock import RealClock
+from halab.errors import BadUsage, HalabError, LabProblem
+from halab.files import writing
+from halab.lifecycle.lab import LabDir, open_file
+from halab.lifecycle.temporary_lab import LabDeps
+from halab.machines.host import allocation
+from halab.matrix import record, results
+from halab.matrix.forecast import Forecast
+from halab.matrix.plan import CellRun, MatrixLab
+from halab.matrix.record import LABS, BuiltLab, MatrixRecord, PlayedRun
+from halab.matrix.results import Results
+from halab.matrix.times import COUNTED
+from halab.printable import counted, one_line
+from halab.progress import Progress
+from halab.report.matrix import PAGE, MatrixReport
+
+_LOCK = "lock"
+_OPTIONS = CampaignOptions(ends_hanging=True)
+
+
+@dataclass(frozen=True)
+class MatrixOutcome:
+    """A session of a matrix has ended: where its page is, and whether the user has interrupted it."""
+
+    report: MatrixReport
+    page: Path
+    was_interrupted: bool
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder of a matrix and lock it: only one command may play the matrix at a time.
+
+    Raises LabProblem if another command does, and BadUsage if the folder has other files.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BadUsage(f"not a folder: {folder}", hint="choose another folder with --in FOLDER")
+    is_new = not folder.exists()
+    if not is_new and not (folder / record.FILE).exists():
+        others = sorted(path.name for path in folder.iterdir() if path.name not in (_LOCK, LABS))
+        if others:
+            raise BadUsage(
+                f"the folder of the matrix has other files: {folder / others[0]}",
+                hint="choose another folder with --in FOLDER",
+            )
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise LabProblem(
+            f"another halab process plays the matrix in {folder}",
+            hint="wait until it ends, or interrupt it; to play the same matrix twice, use another folder (--in)",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if not (folder / record.FILE).exists():
+            (folder / _LOCK).unlink(missing_ok=True)
+            if is_new and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def play(
+    forecast: Forecast,
+    folder: Path,
+    started: str,
+    shown: Progress,
+    lab_deps: Callable[[Path], LabDeps],
+) -> MatrixOutcome:
+    """Play what is still to be played, and write the report. The folder is locked.
+
+    `lab_deps` says how the lab of a file comes up and is taken down. `started` is the time now, in ISO 8601. Raises
+    BadUsage if a lab file is wrong, before anything is built.
+    """
+    labs = folder / LABS
+    for left in _left(labs):
+        shown.say(f"remove the lab {left.name}: an earlier halab was killed and left it")
+        lab_deps(left.file).down(left, shown)
+    plan = forecast.standing.plan
+    files = lab_folders.prepare(plan.lab_file, plan.labs, labs, again=True)
+    standing = replace(forecast.standing, again=False)
+    before = forecast.standing.record or MatrixRecord(forecast.standing.seed, started)
+    complete = [run for runs in forecast.standing.complete.values() for run in runs]
+    found = results.read(complete, folder, shown)
+    now = replace(
+        before,
+        seed=forecast.standing.seed,
+        repeat=plan.repeat,
+        labs={lab.name: dict(lab.values) for lab in plan.labs},
+        cells=forecast.standing.cells,
+        # runs of this plan that were lost, and those that are played again, are no longer complete
+        runs=tuple(run for run in before.runs if not standing.is_complete(run) or run.key in found.runs),
+    )
+    forecast = replace(forecast, standing=replace(standing, record=now))
+    matrix = _RunningMatrix(forecast, folder, shown, lab_deps, found)
+    return matrix.play({lab.name: file for lab, file in zip(plan.labs, files, strict=True)})
+
+
+def _left(labs: Path) -> list[LabDir]:
+    """The labs of this matrix that are up: a halab that ends, however, takes them down, unless it is killed."""
+    works = [held.work for held in allocation.held() if held.work.is_relative_to(labs.resolve())]
+    files = [work.parent / "lab.yml" for work in works]
+    return [open_file(file, reads_own_files=False) for file in files if file.exists()]
+
+
+class _RunningMatrix:
+    """The standing is that of the present moment: it knows every run that is complete."""
+
+    def __init__(
+        self,
+        forecast: Forecast,
+        folder: Path,
+        shown: Progress,
+        lab_deps: Callable[[Path], LabDeps],
+        results: Results,
+    ) -> None:
+        self._forecast = forecast
+        self._folder = folder
+        self._shown = shown
+        self._lab_deps = lab_deps
+        self._results = results
+        self._begun = RealClock().now()
+        assert forecast.standing.record is not None
+        self._record = forecast.standing.record
+        self._seconds_before = self._record.seconds
+
+    def play(self, files: Mapping[str, Path]) -> MatrixOutcome:
+        pending = self._forecast.standing.pending
+        labs = [lab for lab in self._forecast.standing.plan.labs if lab.name in pending]
+        was_interrupted = False
+        self._write()
+        try:
+            for number, lab in enumerate(labs, 1):
+                if number > 1:
+                    self._report()
+                runs = pending[lab.name]
+                what = f"{lab.settings}: {counted(len(runs), 'run')}"
+                self._shown.say(f"lab {number} of {len(labs)}: {what}. {self._progress()}")
+                was_interrupted = self._play_on(lab, files[lab.name], runs)
+                if was_interrupted:
+                    break
+        except BaseException:
+            with suppress(HalabError):
+                self._report()
+            raise
+        return MatrixOutcome(self._report(), self._folder / PAGE, was_interrupted)
+
+    def _play_on(self, lab: MatrixLab, file: Path, runs: Sequence[CellRun]) -> bool:
+        """Play the runs of a lab, and return whether the user has interrupted them."""
+        lab_dir, begun = open_file(file), RealClock().now()
+        cells = {(run.cell.script.name, run.planned.seed): run for run in runs}
+
+        def keep(run: CampaignRun) -> None:
+            self._keep(cells[run.planned.script.name, run.planned.seed], run)
+
+        def play() -> CampaignOutcome:
+            planned = [run.planned for run in runs]
+            seed = self._forecast.standing.seed
+            return campaigns.play(lab_dir, planned, self._shown, _OPTIONS, seed=seed, on_run=keep)
+
+        played = play_on(lab_dir, lab.name, self._shown, self._lab_deps(file), play)
+        if played.outcome:
+            self._keep_outcome(lab, played.outcome, RealClock().now() - begun)
+        if played.why and not played.was_interrupted:
+            self._results.errors[lab.name] = one_line(played.why)
+        return played.was_interrupted
+
+    def _keep(self, run: CellRun, done: CampaignRun) -> None:
+        """Record a run that came to its end. One that the user has interrupted is played again next time."""
+        if done.result.is_interrupted and not done.is_over_limit:
+            return
+        lab, scenario = run.cell.key
+        played = PlayedRun(
+            lab=lab,
+            scenario=scenario,
+            number=run.number,
+            seed=run.planned.seed,
+            fingerprint=self._forecast.standing.plan.fingerprints[run.cell.key],
+            folder=os.path.relpath(done.folder.path, self._folder.resolve()),
+            verdict=done.result.verdict,
+            seconds=round(done.result.seconds, 3),
+        )
+        self._results.runs[lab, scenario, run.number] = done.folder, done.result
+        self._record = self._record.with_run(played)
+        if done.result.verdict in COUNTED:
+            times = self._forecast.times.with_run(run.cell, done.result.seconds)
+            self._forecast = replace(self._forecast, times=times)
+        self._write()
+        self._shown.say(self._progress())
+
+    def _keep_outcome(self, lab: MatrixLab, outcome: CampaignOutcome, seconds: float) -> None:
+        built = BuiltLab(lab.name, round(seconds - outcome.seconds, 3))
+        repairs = [f"{lab.name}: {repair}" for repair in outcome.repairs]
+        self._record = replace(
+            self._record,
+            built=(*self._record.built, built),
+            repairs=(*self._record.repairs, *repairs),
+        )
+        self._write()
+
+    def _write(self) -> None:
+        seconds = self._seconds_before + RealClock().now() - self._begun
+        self._record = replace(self._record, seconds=round(seconds, 3))
+        record.write(self._folder, self._record)
+        standing = replace(self._forecast.standing, record=self._record)
+        times = replace(self._forecast.times, built=self._record.built)
+        self._forecast = replace(self._forecast, standing=standing, times=times)
+
+    def _report(self) -> MatrixReport:
+        return results.write(self._folder, self._forecast.standing, self._results)
+
+    def _progress(self) -> str:
+        """`3 of 8 runs are complete; time left: about 12 min`."""
+        standing = self._forecast.standing
+        done = standing.planned_count - standing.pending_count
+        left = f"; time left: {self._forecast.total}" if standing.pending_count else ""
+        return f"{done} of {counted(standing.planned_count, 'run')} complete{left}"
