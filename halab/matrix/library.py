@@ -23,7 +23,8 @@ _MOST_LABS = 1000
 LAB_FILE = "lab.yml"
 
 _Path = tuple[str | int, ...]
-_Found = tuple[_Path, str]
+# What is wrong: at a path in the matrix file, or in a file that it names.
+_Found = tuple[_Path, str] | Problem
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,9 @@ def find(path: Path) -> MatrixPlan:
 
 def _require_none(written: Written[Matrix], found: Sequence[_Found]) -> None:
     """Raise BadFile with the lines if anything was found."""
-    problems = dict.fromkeys(written.problem(where, what) for where, what in found)
+    problems = dict.fromkeys(each if isinstance(each, Problem) else written.problem(*each) for each in found)
     if problems:
-        raise BadFile(sorted(problems, key=lambda problem: problem.line))
+        raise BadFile(sorted(problems, key=lambda problem: (problem.file, problem.line)))
 
 
 def _scripts(matrix: Matrix, folder: Path) -> tuple[list[Script], list[_Found]]:
@@ -101,6 +102,8 @@ def _scripts(matrix: Matrix, folder: Path) -> tuple[list[Script], list[_Found]]:
         try:
             library.find(place)
             names.append(place)
+        except BadFile as error:
+            found += error.problems
         except HalabError as error:
             found.append((("scenarios", index), error.with_hint))
         if name in matrix.scenarios[:index]:

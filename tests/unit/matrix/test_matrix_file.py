@@ -159,6 +159,13 @@ def test_a_wrong_lab_file_is_reported_as_such(tmp_path: Path) -> None:
     assert problems(tmp_path, TWO, lab="workers: many\n")[0].startswith("lab.yml:1: workers")
 
 
+def test_a_wrong_scenario_is_reported_with_the_lines_of_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text(STOP.replace("hold-static-pod", "hold-static-pods"))
+    said = problems(tmp_path, "scenarios: [./mine.yml, stop-apiservers]\n")
+    assert said[0].startswith("matrix.yml:1: scenarios[2]: no such scenario: stop-apiservers")
+    assert said[1].startswith("mine.yml:") and "hold-static-pods" in said[1]
+
+
 def test_a_missing_lab_file_is_named(tmp_path: Path) -> None:
     path = write_matrix(tmp_path, TWO)
     (tmp_path / "lab.yml").unlink()

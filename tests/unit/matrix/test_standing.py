@@ -117,3 +117,21 @@ def test_a_changed_scenario_file_is_another_scenario(tmp_path: Path) -> None:
     assert not Standing(plan, SEED, record).pending
     (tmp_path / "mine.yml").write_text(f"# another comment\n{STOP}")
     assert Standing(plan_of(tmp_path, text), SEED, record).pending_count == 1
+
+
+def test_a_changed_file_that_a_scenario_names_is_another_scenario(tmp_path: Path) -> None:
+    script, check = tmp_path / "break.sh", tmp_path / "test_own.py"
+    script.write_text("true\n")
+    check.write_text("def test_it() -> None: ...\n")
+    (tmp_path / "mine.yml").write_text(
+        "title: A script\nteaches: A script.\nsteps:\n"
+        "  - {inject: run-script, name: ran, on: any-cp, with: {script: ./break.sh, undo: 'true'}}\n"
+        "  - {expect: {probe: ready-direct, on: ran, fails: within 10s}}\n"
+        "recover: {steady: within 60s}\nchecks: [test_own.py]\ntwin: {replace: {ran: nothing}}\n"
+    )
+    before = plan_of(tmp_path, "scenarios: [./mine.yml]\n").fingerprints
+    for file in (script, check):
+        file.write_text(f"{file.read_text()}# changed\n")
+        after = plan_of(tmp_path, "scenarios: [./mine.yml]\n").fingerprints
+        assert after != before, file
+        before = after

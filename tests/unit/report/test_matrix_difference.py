@@ -11,8 +11,10 @@ import pytest
 from support.run_builder import META, MadeRun
 from support.stage import result_of
 
+from halab.report.comparison import Block, Row
+from halab.report.difference import Difference
 from halab.report.matrix import ReportedCell, ReportedLab
-from halab.report.matrix_difference import CellChange, MatrixDifference, lines, to_json
+from halab.report.matrix_difference import CellChange, FigureChange, MatrixDifference, lines, to_json
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.result import Result
 from halab.scenario.verdict.verdict import judge
@@ -111,3 +113,10 @@ def test_noise_and_too_few_runs_show_nothing(tmp_path: Path) -> None:
     assert MatrixDifference([same[0]], [same[1]]).figures == []
     few = measured(tmp_path / "c", (4.0, 4.5, 5.0)), measured(tmp_path / "d", (14.0, 14.5, 15.0))
     assert MatrixDifference([few[0]], [few[1]]).figures == []
+
+
+def test_more_of_another_figure_may_be_better() -> None:
+    """How long it takes until clients notice a fault, for example."""
+    row = Row("new", 5, 5, None, Difference(9.0, 8.0, 10.0, None))
+    block = Block("stop-apiserver", "A title", "stopped: write-via-lb: failed after", (row, row))
+    assert FigureChange("nginx", block).direction == "changed"
