@@ -14,6 +14,7 @@ from halab.config.loading import Written, nearest
 from halab.config.matrix import SCENARIO, Matrix
 from halab.errors import BadFile, BadUsage, HalabError, Problem
 from halab.lifecycle.lab import open_file
+from halab.matrix import named_files
 from halab.matrix.plan import Cell, MatrixLab, MatrixPlan
 from halab.scenario.run import library
 from halab.scenario.run.library import Script
@@ -65,7 +66,7 @@ def find(path: Path) -> MatrixPlan:
         ]
         for variant in variants
     }
-    labs, wrong = _labs([variant for variant in variants if kept[variant.name]], axes)
+    labs, wrong = _labs([variant for variant in variants if kept[variant.name]], axes, path.parent)
     _require_none(written, wrong)
     if not labs:
         _require_none(written, [(("exclude",), "leaves nothing to run")])
@@ -161,7 +162,9 @@ def _exclusion_problems(matrix: Matrix, axes: Sequence[Axis], scripts: Sequence[
                     yield (*where, name), f"this matrix has no {what} {each}{nearest(each, known[name])}"
 
 
-def _labs(variants: Sequence[Variant], axes: Sequence[Axis]) -> tuple[list[MatrixLab], list[_Found]]:
+def _labs(
+    variants: Sequence[Variant], axes: Sequence[Axis], folder: Path
+) -> tuple[list[MatrixLab], list[_Found]]:
     """The labs, and what is wrong with their lab files, each once and at the value that it is about."""
     labs: list[MatrixLab] = []
     found: dict[tuple[str, str], _Found] = {}
@@ -175,7 +178,8 @@ def _labs(variants: Sequence[Variant], axes: Sequence[Axis]) -> tuple[list[Matri
         except BadFile as error:
             problems = list(error.problems)
         else:
-            labs.append(MatrixLab(variant.name, variant.values, variant.text, written))
+            named = named_files.digest(variant.text, written, folder)
+            labs.append(MatrixLab(variant.name, variant.values, variant.text, written, named))
         for problem in problems:
             found.setdefault((problem.field, problem.what), _place(problem, variant, axes))
     return labs, list(found.values())

