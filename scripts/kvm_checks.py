@@ -264,9 +264,7 @@ def network(trial: Trial) -> Iterator[Fact]:
         for target, address in addresses.items():
             if target != source:
                 # root may ping in every box: without a capability of the program, others may not
-                answer = trial.inside(
-                    f"ping-{source}-{target}", source, f"sudo ping -n -c 3 -W 2 {address}"
-                )
+                answer = trial.inside(f"ping-{source}-{target}", source, f"sudo ping -n -c 3 -W 2 {address}")
                 yield kvm_facts.ping_fact(source, target, answer.output)
 
 

@@ -41,7 +41,7 @@ def ssh_command(file: Path, machine: str, command: tuple[str, ...]) -> None:
 @file_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def kubectl_command(file: Path, arguments: tuple[str, ...]) -> int | None:
-    """Run kubectl against the lab, through its load balancer.
+    """Run kubectl against the lab, through its endpoint.
 
     \b
     Example:

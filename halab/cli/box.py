@@ -30,8 +30,8 @@ def box_command() -> None:
 def build(name: str, version: str | None, source: str, provider: str, force: bool) -> None:
     """Build a box and its bundle and store them in the cache.
 
-    NAME is one of halab's own boxes; the only one is debian-12. The lab file is not read: without --kubernetes, the box
-    gets the version that a lab has if its file names none.
+    NAME is one of halab's own boxes; the only one is debian-12. The lab file is not read. Without --kubernetes, the box
+    gets the default version of halab.
 
     \b
     Example:

@@ -144,8 +144,8 @@ def reproduce(
 
     The last line says whether the bug was reproduced. The files of the bug are copied into a folder of their own, where
     the recorded runs stay. The lab has a name and a network of its own, so other labs can run at the same time. Exit
-    code: 0 the bug was reproduced in every run, 1 it was not in at least one run, 3 a run ended in an error or was
-    skipped, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
+    code: 0 the bug was reproduced in every run, 1 at least one run did not reproduce it, 3 a run ended in an error or
+    was skipped, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
 
     With `--fixed` or `--version`, the same lab has another version of the component that has the bug. If that version
     is fixed, exit code 0 means that the bug was not reproduced in any run, and 1 that it was.
@@ -163,7 +163,9 @@ def reproduce(
     from halab.cli.verdicts import print_result
 
     if is_fixed and version:
-        raise click.UsageError("--fixed takes no --version: it is the first version that is fixed")
+        raise click.UsageError(
+            "use only one of --fixed and --version: --fixed means the first version that is fixed"
+        )
     bug = library.find(name)
     at = versions.at(bug, version) if is_fixed or version else None
     _ = bug.script  # a wrong scenario is reported before the lab is built

@@ -197,7 +197,7 @@ def _told(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
                 yield path, f"is shown in lists, where no machine is chosen: leave {{{shown}}} out"
             elif name not in known.injected:
                 close = nearest(name, [*known.injected, *drill.vars])
-                keep = f"; write \\{{{shown}}} if it is not a placeholder"
+                keep = f" (write \\{{{shown}}} if it is not a placeholder)"
                 yield path, f"{{{shown}}} is neither a fault of the break nor a variable{close}{keep}"
             elif path[-1] == "answer" and not is_name:
                 yield path, f"an answer is the name of a machine: write {{{name}.name}}"

@@ -173,7 +173,7 @@ class KnownFaults:
             return
         if not self.kinds(target):
             known = [placeholders.SELF, *ROLES, "cp1", *self.injected]
-            keep = f"; write \\{{{target}}} if it is not a placeholder"
+            keep = f" (write \\{{{target}}} if it is not a placeholder)"
             yield f"{{{target}}} is neither a machine nor an earlier fault{nearest(target, known)}{keep}"
         else:
             yield from self.missing_machine(target)

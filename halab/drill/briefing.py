@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from halab.config.quantities import format_duration
+from halab.printable import counted
 
 if TYPE_CHECKING:
     # lists and histories need no running attempt, and not what it imports
@@ -106,7 +107,7 @@ def next_hint_in_words(view: View) -> str:
         return f"the next one comes {free}"
     if not price:
         return "the next one is free"
-    return f"the next one costs {price} points{f', and is free {free}' if free else ''}"
+    return f"the next one costs {counted(price, 'point')}{f', and is free {free}' if free else ''}"
 
 
 def times(outcome: Outcome) -> list[tuple[str, float]]:

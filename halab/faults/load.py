@@ -113,7 +113,7 @@ FAULTS = (
             "in_flight": Option(
                 "a number of requests at the same time, 1 to 200", r"[1-9][0-9]?|1[0-9]{2}|200", "20", "20"
             ),
-            "verb": Option("list, get or create", r"list|get|create", "list", "list"),
+            "verb": Option("list, get or create", r"list|get|create", "create", "list"),
         },
     ),
 )

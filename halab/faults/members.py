@@ -46,7 +46,8 @@ def require_others(site: Site, entry: Entry) -> None:
     needed = len(said) // 2 + 1
     if len(others) < needed:
         raise BadUsage(
-            f"etcd would lose its data: other machines have {len(others)} healthy members, and {needed} are needed"
+            f"etcd would lose its majority: healthy members on other machines: {len(others)}, and it needs {needed}",
+            hint="heal open faults first (`halab heal`), or use a lab with three etcd members",
         )
 
 

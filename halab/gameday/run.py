@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -166,8 +167,9 @@ class GameDayRun(ScenarioRun):
         for probe, bound in self._day.stop.outage.items():
             for outage in conditions.recent(self._observer.samples, str(probe), bound, self._begun, now):
                 if outage.seconds > bound:
+                    began = format_duration(math.floor(max(0.0, outage.start - self._begun)))
                     most = format_duration(bound)
-                    return f"{probe} has been out for more than {most}, since {outage.start:.1f}s"
+                    return f"{probe} has been out for more than {most}; the outage began {began} after the start"
         return ""
 
     def _loss(self) -> str:

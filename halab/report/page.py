@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from halab import templates
+from halab.config.load_balancer_choices import BackendCheck
 from halab.config.quantities import format_duration
 from halab.report import changes, game_day, narrative, wording
 from halab.report.drawing import Drawing, draw
@@ -143,7 +144,7 @@ def _kind_of_all(outcomes: Sequence[PromiseOutcome]) -> str:
 def _balancer(meta: Meta) -> str:
     kind = f"{meta.load_balancer} on two machines" if meta.setting.balancers > 1 else str(meta.load_balancer)
     if meta.load_balancer.is_on_every_node:
-        return f"{meta.load_balancer.program} on every node, which checks every backend ({meta.load_balancer_check})"
+        return f"{meta.load_balancer.program} on every node, {_checks(meta.load_balancer_check)}"
     if not meta.load_balancer.has_machines:
         return f"{kind} on every control plane, which gives the address to one of them"
     if meta.load_balancer.has_dns:
@@ -153,5 +154,10 @@ def _balancer(meta: Meta) -> str:
     own = f" with {meta.load_balancer_config}" if meta.load_balancer_config else ""
     if not meta.reports_backends:
         return f"{kind}{own}, without checks of its backends that halab can read"
-    how = f" ({meta.load_balancer_check})" if not own else ""
-    return f"{kind}{own}, which checks every backend{how}"
+    return f"{kind}{own}, {_checks(meta.load_balancer_check if not own else '')}"
+
+
+def _checks(check: str) -> str:
+    if check == BackendCheck.NONE:
+        return "which does not check its backends"
+    return f"which checks every backend{f' ({check})' if check else ''}"

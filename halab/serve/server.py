@@ -112,7 +112,9 @@ def _bound(port: int) -> Iterator[socket.socket]:
                     f"port {port} is taken: another program listens on it",
                     hint="choose another one with --port; with --port 0, the host chooses",
                 ) from error
-            raise HostProblem(f"cannot listen on port {port}: {error.strerror}") from error
+            raise HostProblem(
+                f"cannot listen on port {port}: {error.strerror}", hint="choose another one with --port"
+            ) from error
         yield listening
 
 

@@ -166,9 +166,9 @@ class Session:
             provider=self.lab.provider,
             acceleration=self.lab.acceleration if self.lab.provider is ProviderKind.LIBVIRT else None,
             load_balancer=self.lab.load_balancer.kind,
-            load_balancer_check=str(self.lab.load_balancer.check),
+            load_balancer_check=_check(script, twin) or str(self.lab.load_balancer.check),
             load_balancer_config=self.lab.load_balancer.config or "",
-            reports_backends=self.reports_backends and not (twin and _sets_no_check(script)),
+            reports_backends=self.reports_backends and _check(script, twin) != BackendCheck.NONE,
             kubernetes=self.lab.release.kubernetes,
             machines=tuple(
                 MachineNote(machine.name, str(machine.role), str(machine.address))
@@ -323,9 +323,9 @@ def _known(fault: str, options: Mapping[str, str]) -> tuple[Fault, dict[str, str
     return FAULTS[fault], given
 
 
-def _sets_no_check(script: Script) -> bool:
-    """Whether the losing twin runs behind a load balancer that checks nothing."""
-    return script.scenario.twin.settings.get("check") == BackendCheck.NONE
+def _check(script: Script, twin: bool) -> str:
+    """The check of backends that a twin gives the load balancer for its run; empty if it leaves that of the lab."""
+    return script.scenario.twin.settings.get("check", "") if twin else ""
 
 
 def _free(runs: Path, name: str) -> Path:

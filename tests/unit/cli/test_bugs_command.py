@@ -185,7 +185,7 @@ def test_whether_the_bug_must_show_depends_on_the_version(
 
 def test_the_fixed_version_is_not_chosen_twice(capsys: Shown) -> None:
     assert main(["bugs", "reproduce", OF_A_VERSION, "--fixed", "--version", "3.6.16"]) == 2
-    assert "--fixed takes no --version" in capsys.readouterr().err
+    assert "use only one of --fixed and --version" in capsys.readouterr().err
 
 
 def test_a_bug_of_a_configuration_has_no_fixed_version(stage: Stage, tmp_path: Path, capsys: Shown) -> None:

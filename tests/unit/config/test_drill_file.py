@@ -115,8 +115,8 @@ def test_a_good_drill_has_no_problems(tmp_path: Path) -> None:
         ("fail_if", ["lost-writes"], 'fail_if[1]: should be lost-write, new-cluster or reset-node, not "lost-writes"'),
         ("fail_if", ["lost-write", "reset-node", "lost-write"], "fail_if[3]: is there already: lost-write"),
         ("tasks.who.answer", "{hled.name}",
-         "tasks.who.answer: {hled.name} is neither a fault of the break nor a variable; did you mean held?; "
-         "write \\{hled.name} if it is not a placeholder"),
+         "tasks.who.answer: {hled.name} is neither a fault of the break nor a variable; did you mean held? "
+         "(write \\{hled.name} if it is not a placeholder)"),
         ("tasks.who.answer", ["x", "{held}"],
          "tasks.who.answer: an answer is the name of a machine: write {held.name}"),
         ("tasks.who.text", "On {check.name}?", "tasks.who.text: {check.name} is neither a fault"),

@@ -59,7 +59,7 @@ def wrong(second: str, folder: Path) -> list[str]:
             "awk {print}",
             "steps[3].with.script: {print} is neither a machine nor an earlier fault; ",
         ),
-        ("echo {stoped}", "did you mean stopped?; write \\{stoped} if it is not a placeholder"),
+        ("echo {stoped}", "did you mean stopped? (write \\{stoped} if it is not a placeholder)"),
         (
             "echo {cp5}",
             "with.script: not every lab has this machine; write `needs: {control_planes: 5}`: cp5",

@@ -152,7 +152,7 @@ def test_a_member_without_data_may_rejoin() -> None:
 
 def test_data_without_another_copy_is_not_destroyed() -> None:
     guests = healthy(**{"cp3: .*endpoint status": Unreachable("cp3 does not answer over SSH")})
-    with pytest.raises(BadUsage, match="other machines have 1 healthy members, and 2 are needed"):
+    with pytest.raises(BadUsage, match="healthy members on other machines: 1, and it needs 2"):
         inject(site_of(guests), "lose-etcd-data")
     assert not any("rm -rf" in call.command for call in guests.calls)
 
@@ -165,12 +165,12 @@ def test_data_without_another_copy_is_not_destroyed() -> None:
     ],
 )
 def test_a_member_without_a_leader_does_not_count_as_a_copy(machine: str, said: dict[str, Any]) -> None:
-    with pytest.raises(BadUsage, match="other machines have 1 healthy members, and 2 are needed"):
+    with pytest.raises(BadUsage, match="healthy members on other machines: 1, and it needs 2"):
         inject(site_of(healthy(**said)), "corrupt-wal")
 
 
 def test_the_only_member_keeps_its_data() -> None:
-    with pytest.raises(BadUsage, match="other machines have 0 healthy members, and 1 are needed"):
+    with pytest.raises(BadUsage, match="healthy members on other machines: 0, and it needs 1"):
         inject(site_of(healthy(), control_planes=1), "lose-etcd-data", "cp1")
 
 

@@ -174,7 +174,7 @@ def test_the_team_has_breaks_healed_writes_notes_and_ends_the_game_day(world: Wo
 def test_an_outage_beyond_its_bound_stops_the_game_day(world: World) -> None:
     world.answers = lambda t: not 30 <= t < 100
     [stopped] = of(game_day_events.Stopped, world.play())
-    assert stopped.why.startswith("write-via-lb has been out for more than 15s, since 30")
+    assert stopped.why.startswith("write-via-lb has been out for more than 15s; the outage began 2")
     assert world.log[-3:] == ["42 heal cp1", "46 heal cp3", "46 heal cp2"]
 
 

@@ -382,6 +382,14 @@ def test_the_report_says_that_every_node_has_a_load_balancer(
     assert "haproxy on every node, which checks every backend (readyz)" in folder.page.read_text()
 
 
+def test_the_report_says_that_the_load_balancer_checks_nothing(
+    recorded: Callable[[MadeRun], RunFolder],
+) -> None:
+    folder = recorded(MadeRun(meta=replace(META, load_balancer=Balancer.LOCAL, load_balancer_check="none")))
+    report.render(folder)
+    assert "haproxy on every node, which does not check its backends" in folder.page.read_text()
+
+
 def test_the_report_says_that_the_endpoint_is_a_name(recorded: Callable[[MadeRun], RunFolder]) -> None:
     folder = recorded(MadeRun(meta=replace(META, load_balancer=Balancer.DNS)))
     report.render(folder)
