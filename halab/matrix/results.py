@@ -10,6 +10,7 @@ from halab.errors import BadUsage, HalabError
 from halab.matrix import record
 from halab.matrix.record import LABS, PlayedRun
 from halab.matrix.standing import Standing
+from halab.printable import counted
 from halab.progress import Progress
 from halab.report import matrix, overview
 from halab.report.campaign import Campaign, NotRun
@@ -110,7 +111,7 @@ def report_of(standing: Standing, results: Results, pages: Mapping[str, Path]) -
         for cell in plan.cells
     ]
     return MatrixReport(
-        name=f"Matrix {plan.path.stem}",
+        name=f"{counted(len(plan.scripts), 'scenario')} on {counted(len(plan.labs), 'lab')}",
         axes=plan.axes,
         scenarios={script.name: script.scenario.title for script in plan.scripts},
         labs=list(labs.values()),

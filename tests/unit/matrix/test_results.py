@@ -68,5 +68,6 @@ def test_a_lab_with_several_runs_has_a_report_of_its_own(tmp_path: Path) -> None
     pages = {lab.name: lab.page for lab in report.labs}
     assert pages == {"haproxy": tmp_path / "labs/haproxy/overview.html", "nginx": None}
     page = (tmp_path / "matrix.html").read_text()
+    assert "<h1>1 scenario on 2 labs</h1>" in page
     assert 'href="labs/haproxy/overview.html"' in page
     assert 'href="labs/haproxy/.halab/runs/stop-apiserver-1/report.html"' in page

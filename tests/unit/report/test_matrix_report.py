@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,18 @@ def test_the_files_are_written_together(tmp_path: Path) -> None:
     assert [case.name for case in suites["not run"]] == ["stop-kubelet on haproxy-1.36: 1 run"]
     assert suites["could not run"].errors == 1
     assert suites["not run"].skipped == 1
+
+
+def test_ten_thousand_cells_are_written_in_seconds(tmp_path: Path) -> None:
+    """Processor time. A list of suites that compares each with all others took more than eight minutes."""
+    labs = [ReportedLab(f"lab-{number}", {"workers": str(number)}) for number in range(100)]
+    cells = [cell("pass", lab=lab, scenario=f"scenario-{number}") for lab in labs for number in range(100)]
+    scenarios = {f"scenario-{number}": "A title" for number in range(100)}
+    axes = {"workers": tuple(map(str, range(100)))}
+    begun = time.process_time()
+    matrix.write(tmp_path, MatrixReport("Matrix m", axes, scenarios, labs, cells, 7, "", 60.0))
+    assert time.process_time() - begun < 30
+    assert (tmp_path / "junit.xml").read_text().count("<testsuite ") == 10_000
 
 
 def test_the_table_has_a_line_per_cell_and_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
