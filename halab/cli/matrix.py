@@ -52,7 +52,8 @@ def plan_command(file: Path, folder: Path | None, as_json: bool) -> None:
 
     The times come from recorded runs: those of this matrix, and those of the lab beside it. The last column says from
     which. For a scenario that was never run, it is an estimate: the sum of its limits. A run without problems takes a
-    fraction of it.
+    fraction of it. A scenario that needs what the lab does not have is skipped at once, but the plan counts it like
+    the others.
 
     \b
     Example:
