@@ -25,4 +25,4 @@ def forget(entry: Entry) -> str:
 
 def locked(command: str) -> str:
     """The shell command under a lock of the machine. It waits for such a command of a halab that was killed."""
-    return f"exec 9</var/lib && flock 9 && {{ {command}; }}"
+    return f"exec 9</var/lib && flock 9 && {{ {command.strip()}; }}"

@@ -9,6 +9,8 @@ import pytest
 from support.matrix_builder import TWO, plan_of, write_matrix
 from support.run_builder import STOP
 
+from halab.config.load_balancer import Balancer
+from halab.config.loading import listed
 from halab.errors import BadFile, BadUsage
 from halab.matrix import library
 from halab.matrix.plan import MatrixPlan
@@ -108,7 +110,7 @@ WRONG = {
     ],
     "axes:\n  load_balancer.kind:\n    - haproxy\n    - nginks\n  control_planes: [3, 9]": [
         "4: axes.load_balancer.kind[2]: "
-        'should be haproxy, nginx, kube-vip, local or dns, not "nginks"',
+        f'should be {listed(Balancer)}, not "nginks"',
         "5: axes.control_planes[2]: should be 5 or less, not 9",
     ],
     "axes:\n  load_balancer: [{kind: haproxy}, {knd: nginx}]": [
