@@ -22,6 +22,12 @@ def test_every_drill_is_in_one_course_and_has_a_place_of_its_own() -> None:
         assert len(set(lessons)) == len(lessons), known.name
 
 
+def test_there_are_twenty_drills_or_more_in_five_courses() -> None:
+    courses = course.courses()
+    assert [each.name for each in courses] == ["first-steps", "etcd", "api-servers", "api-access", "exam"]
+    assert sum(len(each.drills) for each in courses) >= 20
+
+
 def test_a_drill_with_something_to_repair_has_a_solution_and_a_wrong_attempt() -> None:
     for name in library.names():
         drill = library.find(name).drill
