@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from halab.bugs import library
 from halab.bugs.library import Bug
-from halab.config import component_versions, kubernetes, lab_variants, loading
+from halab.config import component_versions, kubernetes, lab_rules, lab_variants, loading
 from halab.config.bug import Affected
 from halab.config.component_versions import Versioned
 from halab.config.lab import LabFile
@@ -26,16 +26,21 @@ class KnownBug:
 
 @dataclass(frozen=True)
 class BugAt:
-    """A version of the component of a bug, whether it is known to have the bug, and the lab file with it."""
+    """A version of the component of a bug, what is known about it, and the lab file with it.
+
+    `is_fixed` is false also for a version of which nothing is known.
+    """
 
     component: Versioned
     version: str
     is_bad: bool
+    is_fixed: bool
     lab: bytes
 
     def __str__(self) -> str:
-        """`etcd 3.6.12, which should not have it`."""
-        return f"{self.component} {self.version}, which {'has the bug' if self.is_bad else 'should not have it'}"
+        """`etcd 3.6.12, in which the bug is fixed`."""
+        known = "which has the bug" if self.is_bad else "of which it is not known whether it has the bug"
+        return f"{self.component} {self.version}, {'in which the bug is fixed' if self.is_fixed else known}"
 
 
 def version_of(lab: LabFile, component: Versioned) -> str:
@@ -76,7 +81,7 @@ def at(bug: Bug, version: str | None) -> BugAt:
     found = in_lab(bug, loading.load(path, LabFile))
     if not found:
         raise BadUsage(
-            f"--fixed and --version are for bugs of one version, and {bug.name} has another cause",
+            f"--fixed and --version are for bugs of some versions, and {bug.name} has another cause",
             hint="`halab bugs list` shows which bugs belong to versions",
         )
     component, wanted = found.affected.component, version or found.affected.fixed
@@ -89,8 +94,17 @@ def at(bug: Bug, version: str | None) -> BugAt:
             hint=f"name one with `--version`; {known}",
         )
     if not re.fullmatch(component_versions.VERSION, wanted):
-        raise BadUsage(f"not a version of {component}: {wanted}", hint="write three numbers, such as 3.6.8")
+        raise BadUsage(
+            f"not a version of {component}: {wanted}", hint=f"write three numbers, such as {found.version}"
+        )
     axis = lab_variants.fixed(".".join(component_versions.setting(component)), wanted)
     text = lab_variants.variants(loading.text_of(path), (axis,))[0].text
-    ranges = (affected for affected in bug.written.affects if affected.component is component)
-    return BugAt(component, wanted, any(affected.has(wanted) for affected in ranges), text.encode())
+    for _, what in lab_rules.problems(loading.loads(text, path.name, LabFile)):
+        raise BadUsage(
+            f"the lab of {bug.name} cannot have {component} {what}",
+            hint=f"choose another version with `--version`; {known}",
+        )
+    ranges = [affected for affected in bug.written.affects if affected.component is component]
+    is_bad = any(affected.has(wanted) for affected in ranges)
+    is_fixed = not is_bad and any(affected.is_fixed_in(wanted) for affected in ranges)
+    return BugAt(component, wanted, is_bad, is_fixed, text.encode())

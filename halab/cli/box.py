@@ -31,7 +31,7 @@ def build(name: str, version: str | None, source: str, provider: str, force: boo
     """Build a box and its bundle and store them in the cache.
 
     NAME is one of halab's own boxes; the only one is debian-12. The lab file is not read. Without --kubernetes, the box
-    gets the default version of halab.
+    has the version of Kubernetes that halab uses by default.
 
     \b
     Example:

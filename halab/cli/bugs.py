@@ -189,7 +189,7 @@ def _report(bug: Bug, outcome: CampaignOutcome, at: BugAt | None, *, as_json: bo
     from halab.cli.run import exit_code_of
     from halab.cli.verdicts import as_data
 
-    is_fixed = at is not None and not at.is_bad
+    is_fixed = at is not None and at.is_fixed
     answers = [bug.written.is_reproduced_by(run.result.verdict) for run in outcome.runs]
     if as_json:
         runs = [

@@ -48,7 +48,7 @@ def matrix_command() -> None:
 @folder_option
 @json_option
 def plan_command(file: Path, folder: Path | None, as_json: bool) -> None:
-    """Show the cells of a matrix, and how long each takes. Nothing is built.
+    """Show the cells of a matrix, and how long one run of each takes. Nothing is built.
 
     The times come from recorded runs: those of this matrix, and those of the lab beside it. The last column says from
     which. For a scenario that was never run, it is an estimate: the sum of its limits. A run without problems takes a
@@ -67,7 +67,7 @@ def plan_command(file: Path, folder: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(forecast.as_data(shown))
         return
-    columns(["LAB", "SCENARIO", "RUNS", "DONE", "EACH TAKES", "FROM"], list(_rows(shown)))
+    columns(["LAB", "SCENARIO", "RUNS", "DONE", "ONE RUN TAKES", "FROM"], list(_rows(shown)))
     for change in shown.standing.changes():
         echo(f"changed since the last run: {change}", err=True)
     echo(f"\n{_summary(shown)}")
@@ -82,8 +82,8 @@ def run_command(file: Path, folder: Path | None, again: bool, as_json: bool) -> 
     """Run all cells of a matrix, lab after lab, and write one report.
 
     For each lab, halab builds the lab, runs its scenarios and removes the lab. Ctrl-C removes the lab that is up, and
-    the same command continues later: runs that are complete are not repeated, and neither are those of a matrix file
-    that has changed, unless the change is about them. A run that takes twice as long as the sum of its limits is ended,
+    the same command continues later: complete runs are not repeated. If the matrix file has changed, only the cells
+    that the change is about run again. A run that takes twice as long as the sum of its limits is ended,
     and its verdict is error. Exit code: 0 all cells passed, 1 one failed, 3 a run ended in an error or a lab did not
     come up, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
 

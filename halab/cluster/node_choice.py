@@ -70,7 +70,7 @@ def of(guests: Guests, lab: Lab, node: str) -> str:
     found = sorted(parse(guests.run(node, COMMAND).output, addresses))
     if len(found) != 1:
         raise LabProblem(
-            f"the kubelet of {node} is connected to {' and '.join(found) or 'no API server'}, so it has no one backend",
-            hint="try again in a minute, or name a machine",
+            f"the kubelet of {node} is connected to {' and '.join(found) or 'no API server'}",
+            hint="one API server is needed: try again in a minute, or name a machine",
         )
     return found[0]

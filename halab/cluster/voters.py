@@ -45,7 +45,7 @@ def hand_over(guests: Guests, lab: Lab, clock: Clock, machine: str, *, to: Seque
     ]
     if not others:
         raise LabProblem(
-            f"no other etcd member can become leader in place of {machine}: none that may vote answers",
+            f"no other etcd member can become leader in place of {machine}: none that has a vote knows a leader",
             hint="`halab status` shows the members, `halab heal` heals open faults",
         )
     taker = max(others, key=lambda member: member.index)

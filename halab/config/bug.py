@@ -62,6 +62,10 @@ class Affected(Model):
             return False
         return self.last_bad is None or at_least(self.last_bad, version)
 
+    def is_fixed_in(self, version: str) -> bool:
+        """True if this version is known to be without the bug, as far as this range says."""
+        return self.fixed is not None and at_least(version, self.fixed)
+
     def __str__(self) -> str:
         """`etcd 3.6.0 to 3.6.10, fixed in 3.6.11`."""
         last = f" to {self.last_bad}" if self.last_bad else " and later"

@@ -14,7 +14,7 @@ from halab.lifecycle import lab as labs
 def known_bugs(_host: Host, subject: Subject) -> Finding:
     found = versions.known(labs.present_file(subject.lab_dir))
     if not found:
-        return ok("these versions have none of the bugs in `halab bugs list`")
+        return ok("no bug of `halab bugs list` is known to belong to these versions")
     return warning(versions.in_words(found), *(_fix(subject, each) for each in found))
 
 
@@ -24,7 +24,7 @@ def _fix(subject: Subject, found: KnownBug) -> str:
     if not fixed or component is Versioned.CONTAINERD:
         return look
     setting = ".".join(component_versions.setting(component))
-    return f"{look}  # fixed in {fixed}: {setting} in {subject.file}"
+    return f"{look}  # write {setting}: {fixed} (or later) in {subject.file}, and rebuild the lab"
 
 
 CHECKS = (Check("known bugs", "scenarios may fail because of them", known_bugs),)

@@ -85,7 +85,7 @@ class Targets:
         )
         others = [name for name in names if name != machine]
         if not others:
-            raise BadUsage(f"there is no machine other than that of the fault: {target}")
+            raise BadUsage(f"{target} is only {machine}, the machine of the fault: name another machine")
         return others
 
     def _machines(self, target: str) -> list[str]:

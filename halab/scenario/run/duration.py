@@ -6,6 +6,7 @@ import math
 
 from halab.config.expectation import Expectation, ProbeExpectation
 from halab.config.fault_facts import facts_of
+from halab.config.quantities import seconds_of
 from halab.config.scenario import Scenario
 from halab.config.step import AnyStep, Expect, Heal, Inject, Join, Wait
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS
@@ -21,8 +22,9 @@ _RECOVERY_AT_LEAST_SECONDS = 120.0
 _EVIDENCE_SECONDS = TIME_LIMIT_SECONDS + 2.0
 # A probe with a time limit of its own asks once a second, and five answers in a row are needed.
 _RARE_EVIDENCE_SECONDS = 8.0
-# For a heal, or to note that machines joined.
-_FAULT_SECONDS = 60.0
+_HEAL_SECONDS = 60.0
+# To note that machines joined.
+_JOINED_SECONDS = 60.0
 # The ledger and the members are read back, the check files run, the audit asks every machine, logs are collected.
 _READ_BACK_SECONDS = 30.0
 _CHECKS_SECONDS = 60.0
@@ -37,9 +39,8 @@ def longest_seconds(scenario: Scenario, patience: float = 1.0) -> float:
     """
     before = STEADY_BEFORE_SECONDS * patience + BASELINE_SECONDS
     steps = sum(_step_seconds(scenario, step, patience) for step in scenario.steps)
-    # a fault that no step heals is healed after the last step
-    unhealed = len(_names(scenario, Inject)) - len(_names(scenario, Heal))
-    healing = max(0, unhealed) * _FAULT_SECONDS * patience
+    # by a step, or after the last one
+    healing = sum(_with_limit(step, _HEAL_SECONDS) for step in scenario.injects) * patience
     after = _READ_BACK_SECONDS + _AUDIT_SECONDS + _LOGS_SECONDS
     if scenario.checks:
         after += _CHECKS_SECONDS * patience
@@ -65,19 +66,21 @@ def _step_seconds(scenario: Scenario, step: AnyStep, patience: float) -> float:
         case Wait():
             return step.seconds
         case Inject():
-            return facts_of(step.fault).longest_seconds * patience
+            return _with_limit(step, facts_of(step.fault).longest_seconds) * patience
+        case Heal():
+            return 0.0  # counted with its inject
         case Join():
-            return (step.limit_seconds + _FAULT_SECONDS) * patience
+            return (step.limit_seconds + _JOINED_SECONDS) * patience
         case Expect():
             limit = waited_seconds(step.expectation)
             more = evidence_seconds(scenario, step.expectation)
             return 0.0 if limit is None else limit * patience + more
-        case _:
-            return _FAULT_SECONDS * patience
 
 
-def _names(scenario: Scenario, kind: type[Inject] | type[Heal]) -> set[str]:
-    return {step.name for step in scenario.steps if isinstance(step, kind)}
+def _with_limit(step: Inject, seconds: float) -> float:
+    """At least these seconds, and what the option `limit` of run-script allows for a script and for its check."""
+    limit = step.arguments.get("limit")
+    return max(seconds, 2 * seconds_of(limit)) if limit else seconds
 
 
 def minutes(seconds: float) -> str:

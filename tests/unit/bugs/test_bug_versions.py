@@ -68,8 +68,8 @@ def test_every_component_of_a_lab_has_a_version(component: str, version: str, tm
 @pytest.mark.parametrize(
     ("given", "version", "words"),
     [
-        (None, "3.6.12", "etcd 3.6.12, which should not have it"),
-        ("3.6.16", "3.6.16", "etcd 3.6.16, which should not have it"),
+        (None, "3.6.12", "etcd 3.6.12, in which the bug is fixed"),
+        ("3.6.16", "3.6.16", "etcd 3.6.16, in which the bug is fixed"),
         ("3.6.11", "3.6.11", "etcd 3.6.11, which has the bug"),
     ],
 )
@@ -82,6 +82,20 @@ def test_the_lab_of_another_version_differs_in_the_version_alone(
     assert (at.version, str(at)) == (version, words)
     before["kubernetes"]["etcd"] = version
     assert yaml.safe_load(at.lab) == before
+
+
+def test_of_a_version_outside_of_all_ranges_nothing_is_known(tmp_path: Path) -> None:
+    at = versions.at(own(tmp_path, "[{component: etcd, first_bad: 3.6.4, last_bad: 3.6.8}]"), "3.6.9")
+    assert (at.is_bad, at.is_fixed) == (False, False)
+    assert str(at) == "etcd 3.6.9, of which it is not known whether it has the bug"
+
+
+def test_a_version_that_the_lab_cannot_have_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadUsage, match="the lab of .* cannot have etcd 3.5.1: kubeadm 1.36 supports"
+    ) as raised:
+        versions.at(library.find(NAME), "3.5.1")
+    assert "--version" in (raised.value.hint or "")
 
 
 def test_the_fix_of_the_line_of_releases_in_the_lab_is_taken(tmp_path: Path) -> None:

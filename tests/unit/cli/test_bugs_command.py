@@ -171,7 +171,7 @@ def test_on_the_fixed_version_the_bug_must_not_show(
     # in a folder of that version, from which the scenario gets its name
     stage.verdicts[f"{OF_A_VERSION}-3.6.12"] = verdict
     assert main(["bugs", "reproduce", OF_A_VERSION, "--fixed"]) == code
-    assert f"{OF_A_VERSION}: etcd 3.6.12, which should not have it: {said}\n" in capsys.readouterr().out
+    assert f"{OF_A_VERSION}: etcd 3.6.12, in which the bug is fixed: {said}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("version", "code"), [("3.6.7", 1), ("3.6.16", 0)])

@@ -573,7 +573,7 @@ def test_known_bugs_of_the_versions_are_named_with_the_version_without_them() ->
     assert result.seen == "etcd 3.6.11: member-update-forgets-learner"
     (fix,) = result.fixes
     assert fix.startswith(
-        "halab bugs show member-update-forgets-learner  # fixed in 3.6.12: kubernetes.etcd in "
+        "halab bugs show member-update-forgets-learner  # write kubernetes.etcd: 3.6.12 (or later) in "
     )
 
 

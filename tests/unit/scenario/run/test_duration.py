@@ -16,6 +16,21 @@ def test_the_limits_of_all_steps_are_in_it() -> None:
     assert more == pytest.approx(290 + 110)
 
 
+def test_a_script_takes_as_long_as_its_limit_allows() -> None:
+    fault = "  - {inject: run-script, name: slow, on: cp3, with: {script: sleep 1, undo: 'true', limit: LIMIT}}\n"
+    seconds = {
+        limit: longest_seconds(
+            script(
+                "b", TEXT.replace("  - wait: 10s\n", fault.replace("LIMIT", limit) + "  - wait: 10s\n")
+            ).scenario
+        )
+        for limit in ("20s", "30s", "55m")
+    }
+    # a script and its check, and the undo and its check; each pair has one minute at least
+    assert seconds["20s"] == seconds["30s"]
+    assert seconds["55m"] - seconds["30s"] == pytest.approx(2 * (2 * 3300 - 60))
+
+
 def test_a_join_takes_as_long_as_it_may() -> None:
     join = "  - do: join\n    on: left\n    ends: within 5m\n"
     left = TEXT.replace(
