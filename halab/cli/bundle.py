@@ -36,7 +36,7 @@ def bundle_command() -> None:
 def build(version: str | None, source: str, force: bool, component: str | None, file: Path | None) -> None:
     """Build a bundle, store it in the cache and print its path.
 
-    With `-f`, first say which parts are in the cache, and how long it takes to build the others.
+    With `-f`, first show which parts are in the cache, and how long it takes to build the others.
 
     \b
     Example:

@@ -36,7 +36,7 @@ class Keepalived(Model):
     )
     check: BalancerCheck = Field(
         BalancerCheck.PORT,
-        description="what a machine must show to have the address: none (keepalived runs), process (the load balancer "
+        description="the condition for having the address: none (keepalived runs), process (the load balancer "
         "runs), port (it accepts connections), api (it answers /readyz). With `api`, no machine has the address while "
         "no API server is ready; `port` depends on nothing but the machine itself",
     )

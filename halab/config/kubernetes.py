@@ -129,8 +129,8 @@ def etcd_upgrade_problem(
     old = [name for name, version in running.items() if not at_least(version, _LEAST_BEFORE)]
     if old and at_least(after, _STRICT_ETCD) and not allow_unsupported:
         return (
-            f"etcd {after} needs {_LEAST_BEFORE} or later on every member before, and {', '.join(old)} "
-            f"{'has' if len(old) == 1 else 'have'} {running[old[0]]}",
+            f"before the upgrade to etcd {after}, every member needs etcd {_LEAST_BEFORE} or later; "
+            f"{', '.join(old)} {'has' if len(old) == 1 else 'have'} {running[old[0]]}",
             "upgrade within the present minor first, for example to its newest patch; or write "
             "`allow_unsupported: true` below `kubernetes` in the lab file to see what happens",
         )

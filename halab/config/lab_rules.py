@@ -53,7 +53,7 @@ def even_members(lab: LabFile) -> str:
     quorum = members // 2 + 1
     return (
         f"control_planes: {members}: etcd needs {quorum} of {members} members. The number of failed machines that "
-        f"the lab tolerates is {members - quorum}, the same as with one control plane less"
+        f"the lab tolerates is {members - quorum}, the same as with one control plane fewer"
     )
 
 

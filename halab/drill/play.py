@@ -226,7 +226,7 @@ def hint(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, Hint]:
         if price is None and following.after is not None:
             left = math.ceil(following.after - view.seconds)
             raise LabProblem(
-                f"the next hint comes in {format_duration(left)}", hint="until then, look further"
+                f"the next hint comes in {format_duration(left)}", hint="until then, continue without it"
             )
         attempt = replace(attempt, hint_costs=(*attempt.hint_costs, price or 0))
         attempts.save(lab_dir.work, attempt)

@@ -122,7 +122,7 @@ def _reload(site: Site, machine: str) -> None:
 _OPTIONS = {
     _CONFIG: Option("a whole configuration, or a file with it", default="", is_text=True),
     "check": Option(
-        f"{listed(BalancerCheck)} (what a machine must show to have the address)",
+        f"{listed(BalancerCheck)} (the condition for having the address)",
         "|".join(BalancerCheck),
         "none",
         "",

@@ -23,8 +23,8 @@ from halab.machines.power import PowerState
 
 _EFFECT_SECONDS = 30
 # For a join that must fail: longer than a join that succeeds takes, and much shorter than kubeadm's own limit. kubeadm
-# asks a member that is gone for 2 minutes (timeouts.etcdAPICall), and then gives up the join (up to 1.36) or that
-# member (1.37 needs a quorum only).
+# asks a member that is gone for 2 minutes (timeouts.etcdAPICall). Then it gives up the join; since kubernetes#138403
+# (1.37 and later patches of 1.34 to 1.36), it only gives up that member if a majority answers.
 _FAILING_JOIN_SECONDS = 60
 _AT_ONCE = "at-once"
 # A machine that leaves is drained through another control plane, which must not leave at the same time.
@@ -63,7 +63,10 @@ def _join_beside_stale_member(site: Site, entry: Entry) -> str:
     member = f"{site.lab.machine(entry.machine).address}:2379"
     join = JoinOptions(forget_lost=False, limit_seconds=_FAILING_JOIN_SECONDS)
     _fail_to_join(site, entry, join, member)
-    return f"the join failed: etcd still lists the lost member, which does not answer at {member}"
+    return (
+        f"the join did not succeed within {_FAILING_JOIN_SECONDS} s: etcd still lists the lost member, "
+        f"which does not answer at {member}"
+    )
 
 
 def _join_with_expired_key(site: Site, entry: Entry) -> str:

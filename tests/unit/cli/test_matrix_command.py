@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_plan_shows_the_cells_and_the_time(capsys: Shown, folder: Path) -> None:
     assert main(["matrix", "plan"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["LAB", "SCENARIO", "RUNS", "DONE", "EACH", "TAKES", "FROM"]
+    assert lines[0].split() == ["LAB", "SCENARIO", "RUNS", "DONE", "ONE", "RUN", "TAKES", "FROM"]
     assert lines[1].split()[:5] == ["haproxy", "stop-apiserver", "1", "0", "up"]
     assert lines[-1].startswith("2 labs, 4 cells: 4 of 4 runs to play, 2 labs to build. Time: up to ")
     assert not (folder / "matrix").exists()

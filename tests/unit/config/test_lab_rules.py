@@ -152,7 +152,7 @@ def test_an_even_number_of_members_is_allowed_with_a_warning_that_says_why_not(
 ) -> None:
     assert list(lab_rules.warnings(LabFile(control_planes=count))) == [
         f"control_planes: {count}: etcd needs {quorum} of {count} members. The number of failed machines that the lab "
-        f"tolerates is {tolerated}, the same as with one control plane less"
+        f"tolerates is {tolerated}, the same as with one control plane fewer"
     ]
 
 

@@ -40,7 +40,7 @@ def test_the_skew_policy(before: str, after: str, what: str | None, hint: str | 
 def test_etcd_3_7_needs_3_6_11_on_every_member() -> None:
     problem = kubernetes.etcd_upgrade_problem({"cp1": "3.6.11", "cp2": "3.6.8", "cp3": "3.6.8"}, "3.7.3")
     assert problem and problem[0] == (
-        "etcd 3.7.3 needs 3.6.11 or later on every member before, and cp2, cp3 have 3.6.8"
+        "before the upgrade to etcd 3.7.3, every member needs etcd 3.6.11 or later; cp2, cp3 have 3.6.8"
     )
     assert "newest patch" in problem[1]
     running = {"cp1": "3.6.11", "cp2": "3.6.8"}

@@ -399,7 +399,7 @@ def test_a_lab_that_is_not_steady_is_left_alone(make: Any) -> None:
 
 
 def test_members_of_etcd_that_are_too_old_are_left_alone(make: Any) -> None:
-    refused(make(etcd="3.6.8"), LabProblem, "needs 3.6.11 or later on every member")
+    refused(make(etcd="3.6.8"), LabProblem, "every member needs etcd 3.6.11 or later")
 
 
 def test_etcd_on_machines_of_its_own_is_left_alone(make: Any) -> None:
