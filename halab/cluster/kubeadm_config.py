@@ -7,9 +7,10 @@ from typing import Any
 
 from halab.cluster.kube import KUBECTL
 from halab.config import yaml_source, yaml_text
-from halab.config.kubernetes import Release
+from halab.config.component_versions import COREDNS, ETCD
 from halab.errors import LabProblem
 from halab.machines.guests import Guests
+from halab.topology.lab import Lab
 
 _DOCUMENT = "ClusterConfiguration"
 _GET = f"{KUBECTL} -n kube-system get configmap kubeadm-config -o json"
@@ -17,8 +18,8 @@ _REPLACE = f"{KUBECTL} replace -f -"
 _SECONDS = 30
 
 
-def set_images(guests: Guests, machine: str, release: Release) -> None:
-    """Let the next upgrade run etcd and CoreDNS in the versions of a release.
+def set_images(guests: Guests, machine: str, lab: Lab) -> None:
+    """Let the next upgrade run etcd and CoreDNS in the versions of a lab.
 
     `kubeadm upgrade` keeps the tags that `kubeadm init` was given.
     """
@@ -26,7 +27,7 @@ def set_images(guests: Guests, machine: str, release: Release) -> None:
     try:
         record: dict[str, Any] = json.loads(output)
         document = yaml_source.parse(record["data"][_DOCUMENT], "kubeadm-config").value
-        parts = {release.etcd_tag: document["etcd"]["local"], release.coredns_tag: document["dns"]}
+        parts = {lab.tag(ETCD): document["etcd"]["local"], lab.tag(COREDNS): document["dns"]}
         if all(part.get("imageTag") == tag for tag, part in parts.items()):
             return
         for tag, part in parts.items():

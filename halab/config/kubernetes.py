@@ -48,15 +48,6 @@ class Release:
     def minor(self) -> str:
         return minor_of(self.kubernetes)
 
-    @property
-    def etcd_tag(self) -> str:
-        """The tag of the image of etcd."""
-        return f"{self.etcd}-0"
-
-    @property
-    def coredns_tag(self) -> str:
-        return f"v{self.coredns}"
-
 
 RELEASES = {
     release.minor: release

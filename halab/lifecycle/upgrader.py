@@ -108,7 +108,7 @@ class Upgrader:
 
     def _set_images(self) -> None:
         try:
-            kubeadm_config.set_images(self._guests, self._healthy(), self._lab.release)
+            kubeadm_config.set_images(self._guests, self._healthy(), self._lab)
         except HalabError as error:
             # after an interruption, the machines may have booted a moment ago
             raise NotYet(error.message.splitlines()[0]) from error

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.fakes import FakeGuests
+from support.fakes import FakeGuests, lab_of
 
 from halab.cluster import kubeadm_config
-from halab.config import kubernetes, yaml_source
+from halab.config import yaml_source
 from halab.errors import LabProblem
 
+UPGRADED = lab_of(kubernetes={"version": "1.37.2"})
 DOCUMENT = """\
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
@@ -35,7 +36,7 @@ def guests(document: str) -> FakeGuests:
 
 def test_the_tags_change_and_the_rest_stays() -> None:
     asked = guests(DOCUMENT)
-    kubeadm_config.set_images(asked, "cp2", kubernetes.resolve("1.37.2"))
+    kubeadm_config.set_images(asked, "cp2", UPGRADED)
     (call,) = [call for call in asked.calls if "replace" in call.command]
     assert call.machine == "cp2"
     record = json.loads(call.input or "")
@@ -50,11 +51,11 @@ def test_the_tags_change_and_the_rest_stays() -> None:
 
 def test_nothing_is_written_twice() -> None:
     asked = guests(DOCUMENT.replace("3.6.16-0", "3.7.3-0").replace("v1.14.2", "v1.14.6"))
-    kubeadm_config.set_images(asked, "cp1", kubernetes.resolve("1.37.2"))
+    kubeadm_config.set_images(asked, "cp1", UPGRADED)
     assert len(asked.calls) == 1
 
 
 @pytest.mark.parametrize("document", ["etcd: {external: {}}\n", "- a list\n", "null\n"])
 def test_a_record_of_another_form_is_refused(document: str) -> None:
     with pytest.raises(LabProblem, match="no valid ClusterConfiguration"):
-        kubeadm_config.set_images(guests(document), "cp1", kubernetes.resolve("1.37.2"))
+        kubeadm_config.set_images(guests(document), "cp1", UPGRADED)
