@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from halab.config import component_versions
 from halab.config.loading import Model
 
 # The newest version that Go's module proxy offers.
@@ -33,7 +34,7 @@ class KubeVip(Model):
 
     example: ClassVar[str] = "{balancing: true}"
 
-    version: Annotated[str, Field(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$")] = Field(
+    version: Annotated[str, Field(pattern=component_versions.VERSION)] = Field(
         VERSION, description="the version of its Go module, without a leading v"
     )
     balancing: bool = Field(
