@@ -88,19 +88,17 @@ def as_data(view: View, fill: FillText) -> dict[str, Any]:
 
 def _next_hint(view: View) -> dict[str, Any] | None:
     """The cost of the next hint, and when it is free. `cost` is null if it cannot be bought before that."""
-    shown = len(view.hints)
-    if shown == len(view.drill.hints):
+    following = view.next_hint
+    if following is None:
         return None
-    following = view.drill.hints[shown]
     return {"cost": following.price(0), "free_after_seconds": following.after}
 
 
 def next_hint_in_words(view: View) -> str:
     """`the next one costs 5 points, and is free after 10m`; empty if there is none."""
-    shown = len(view.hints)
-    if shown == len(view.drill.hints):
+    following = view.next_hint
+    if following is None:
         return ""
-    following = view.drill.hints[shown]
     price = following.price(view.seconds)
     free = f"after {format_duration(following.after)}" if following.after is not None else ""
     if price is None:

@@ -80,6 +80,11 @@ class View:
         shown = self.drill.hints[: len(costs)]
         return tuple(hint.model_copy(update={"cost": cost}) for hint, cost in zip(shown, costs, strict=True))
 
+    @property
+    def next_hint(self) -> Hint | None:
+        """The hint that is shown next; None if all were shown."""
+        return next(iter(self.drill.hints[len(self.attempt.hint_costs) :]), None)
+
 
 def start(
     lab_dir: LabDir,
@@ -219,9 +224,9 @@ def hint(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, Hint]:
     """Show the next hint, at its cost or from its time on. Raises LabProblem if there is none now."""
     with _running(lab_dir, "drill hint") as attempt:
         view = _view(lab_dir.work, attempt, deps)
-        if len(view.hints) == len(view.drill.hints):
+        following = view.next_hint
+        if following is None:
             raise LabProblem("there are no more hints", hint="`halab drill give-up` explains the solution")
-        following = view.drill.hints[len(view.hints)]
         price = following.price(view.seconds)
         if price is None and following.after is not None:
             left = math.ceil(following.after - view.seconds)
