@@ -33,7 +33,7 @@ def correct(
     shifted = {entry.machine for entry in journal.open_faults() if entry.fault == SHIFT_CLOCK}
 
     def set_if_stale(machine: str) -> float:
-        with suppress(HalabError, ValueError):
+        with suppress(HalabError):
             least, most = clock_offset(guests, machine)
             if least > _NEAR_SECONDS or most < -_NEAR_SECONDS:
                 set_clock(guests, machine, clock, lab.patience)
