@@ -77,10 +77,8 @@ class MatrixDifference:
     @cached_property
     def pairs(self) -> list[CellChange]:
         """The cells that both matrices have."""
-        before = _by_place(self.old)
-        return [
-            CellChange(before[place], cell) for place, cell in _by_place(self.new).items() if place in before
-        ]
+        before, after = _by_place(self.old), _by_place(self.new)
+        return [CellChange(before[place], cell) for place, cell in after.items() if place in before]
 
     @property
     def broken(self) -> list[CellChange]:
@@ -92,11 +90,11 @@ class MatrixDifference:
 
     @property
     def only_old(self) -> list[ReportedCell]:
-        return [cell for place, cell in _by_place(self.old).items() if place not in _by_place(self.new)]
+        return _only_in(self.old, self.new)
 
     @property
     def only_new(self) -> list[ReportedCell]:
-        return [cell for place, cell in _by_place(self.new).items() if place not in _by_place(self.old)]
+        return _only_in(self.new, self.old)
 
     @cached_property
     def figures(self) -> list[FigureChange]:
@@ -166,6 +164,11 @@ def _place_as_data(cell: ReportedCell) -> dict[str, Any]:
 
 def _by_place(cells: Sequence[ReportedCell]) -> dict[tuple[frozenset[tuple[str, str]], str], ReportedCell]:
     return {(frozenset(cell.lab.values.items()), cell.scenario): cell for cell in cells}
+
+
+def _only_in(cells: Sequence[ReportedCell], others: Sequence[ReportedCell]) -> list[ReportedCell]:
+    known = _by_place(others)
+    return [cell for place, cell in _by_place(cells).items() if place not in known]
 
 
 def _figures(pair: CellChange) -> Iterator[FigureChange]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,3 +121,15 @@ def test_more_of_another_figure_may_be_better() -> None:
     row = Row("new", 5, 5, None, Difference(9.0, 8.0, 10.0, None))
     block = Block("stop-apiserver", "A title", "stopped: write-via-lb: failed after", (row, row))
     assert FigureChange("nginx", block).direction == "changed"
+
+
+def test_thousands_of_cells_are_compared_in_about_a_second() -> None:
+    """Processor time, because other tests may run at the same time. It is several times longer under coverage."""
+    labs = [ReportedLab(str(pods), {"kubeadm.kubelet.maxPods": str(pods)}) for pods in range(60)]
+    cells = [cell(planned=1, lab=lab, scenario=f"s{number}") for lab in labs for number in range(50)]
+    begun = time.process_time()
+    assert list(lines(MatrixDifference(cells, cells))) == [
+        "cells in both: 3000, of which 3000 are neither worse nor better"
+    ]
+    taken = time.process_time() - begun
+    assert taken < 5, f"{taken:.1f} s"
