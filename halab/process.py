@@ -229,7 +229,7 @@ def _signals_wait() -> Iterator[None]:
     handlers = {}
     # Python runs signal handlers in its main thread, and allows changes of handlers only there
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             # signals that are ignored, as under nohup, stay so: the child inherits it
             if callable(signal.getsignal(number)):
                 handlers[number] = signal.signal(number, lambda which, _frame: delayed.append(which))

@@ -204,7 +204,7 @@ def test_a_thread_starts_no_command_after_an_interrupt() -> None:
     assert process.run(["true"], timeout_seconds=10).code == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM])
 @pytest.mark.parametrize("way", ["run", "background"])
 def test_a_signal_during_the_start_of_a_child_ends_the_child(
     way: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
