@@ -22,6 +22,8 @@ _EXAMPLE = "write SETTING=VALUE,VALUE, for example `--set load_balancer.kind=hap
 _MOST_VARIANTS = 20
 # A folder's name can have 255 bytes, and the name of a lab may get a number.
 _NAME_CHARACTERS = 200
+# Linux refuses to look for a longer name or path, with that of the folder: values such as lists of ciphers are longer.
+_NAME_BYTES, _PATH_BYTES = 255, 2000
 _TEXT = "tag:yaml.org,2002:str"
 
 
@@ -118,8 +120,14 @@ def own_files(text: str) -> Iterator[Path]:
     """The relative paths that a lab file may name: its values that could be paths."""
     for value in _texts(_root(text)):
         path = Path(value)
-        if value and not path.is_absolute() and "\0" not in value:
+        if value and not path.is_absolute() and "\0" not in value and not _is_too_long(path):
             yield path
+
+
+def _is_too_long(path: Path) -> bool:
+    """True for a text that cannot be a path."""
+    sizes = [len(name.encode(errors="replace")) for name in path.parts]
+    return max(sizes, default=0) > _NAME_BYTES or sum(sizes) + len(sizes) > _PATH_BYTES
 
 
 def _written(root: yaml.MappingNode, settings: Sequence[tuple[Sequence[str], yaml.Node]]) -> str:

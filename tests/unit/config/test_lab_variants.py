@@ -94,3 +94,9 @@ def test_values_that_could_be_paths_are_listed() -> None:
     listed = set(own_files("manifests: [web/app, /abs]\nload_balancer: {config: ./haproxy.cfg.j2}\n"))
     assert {Path("web/app"), Path("haproxy.cfg.j2")} <= listed
     assert Path("/abs") not in listed
+
+
+def test_values_that_are_too_long_for_a_path_are_not_listed() -> None:
+    longest, too_long = "é" * 127, "é" * 128
+    many = "/".join(["name"] * 500)
+    assert set(own_files(f"manifests: [{longest}, {too_long}/x, {many}]\n")) == {Path(longest)}

@@ -53,5 +53,12 @@ def test_nothing_else_makes_another_lab(change: str, folder: Path) -> None:
     assert named(folder) == before != ""
 
 
+def test_a_value_that_is_too_long_for_a_path_is_no_file(tmp_path: Path) -> None:
+    ciphers = ",".join(["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"] * 8)
+    arguments = f"[{{name: tls-cipher-suites, value: '{ciphers}'}}]"
+    lab = f"kubeadm: {{cluster: {{apiServer: {{extraArgs: {arguments}}}}}}}\n"
+    assert plan_of(tmp_path, "scenarios: [stop-apiserver]\n", lab).labs[0].named == ""
+
+
 def test_a_lab_without_files_has_no_hash(tmp_path: Path) -> None:
     assert plan_of(tmp_path, "scenarios: [stop-apiserver]\n").labs[0].named == ""
