@@ -76,9 +76,8 @@ def _fill(folder: Path, original: Path, variant: LabVariant) -> None:
             lab_file.write_text(variant.text)
         for name in {path.parts[0] for path in lab_variants.own_files(variant.text) if path.parts}:
             own = original.resolve().parent / name
-            is_linked = (folder / name).is_symlink()
-            if name not in _NEVER_LINKED and own.exists() and own != folder.resolve() and not is_linked:
-                (folder / name).symlink_to(own)
+            if name not in _NEVER_LINKED and own.exists() and own != folder.resolve():
+                _link(folder / name, own)
     except OSError as error:
         raise _not_written(folder, error) from error
     try:
@@ -92,6 +91,15 @@ def _fill(folder: Path, original: Path, variant: LabVariant) -> None:
     except HalabError as error:
         error.message = f"with {variant.settings}: {error.message}"
         raise
+
+
+def _link(link: Path, own: Path) -> None:
+    """Link a file of the user. A folder that was moved or copied with them has links to the old place."""
+    if link.is_symlink():
+        if link.readlink() == own:
+            return
+        link.unlink()
+    link.symlink_to(own)
 
 
 def _not_written(folder: Path, error: OSError) -> HostProblem:

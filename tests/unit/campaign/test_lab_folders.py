@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +94,17 @@ def test_a_folder_with_files_is_refused(is_folder: bool, original: Path, tmp_pat
         made(original, there, "load_balancer.kind=haproxy,nginx")
     assert "--in FOLDER" in (raised.value.hint or "")
     assert (there / "precious" if is_folder else there).read_text() == "x"
+
+
+def test_labs_that_were_copied_with_the_users_files_get_links_to_the_copies(
+    original: Path, tmp_path: Path
+) -> None:
+    both = variants(LAB, [axis("load_balancer.kind=haproxy,nginx")])
+    prepare(original, both, tmp_path / "labs")
+    copy = tmp_path / "copy"
+    for name in ("setup", "web", "labs"):
+        shutil.copytree(tmp_path / name, copy / name, symlinks=True)
+    shutil.copy(original, copy)
+    for _ in range(2):
+        files = prepare(copy / "lab.yml", both, copy / "labs", again=True)
+        assert {(file.parent / "web").resolve() for file in files} == {copy / "web"}
