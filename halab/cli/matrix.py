@@ -85,7 +85,7 @@ def run_command(file: Path, folder: Path | None, again: bool, as_json: bool) -> 
     the same command continues later: complete runs are not repeated. If the matrix file has changed, only the cells
     that the change is about run again. A run that takes twice as long as the sum of its limits is ended,
     and its verdict is error. Exit code: 0 all cells passed, 1 one failed, 3 a run ended in an error or a lab did not
-    come up, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
+    come up or was not removed, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
 
     \b
     Example:
@@ -113,7 +113,10 @@ def run_command(file: Path, folder: Path | None, again: bool, as_json: bool) -> 
     else:
         echo_raw(table.matrix(outcome.report))
     echo(f"report: {outcome.page}", err=True)
-    code = exit_code(list(map(str, outcome.report.verdicts)), was_interrupted=outcome.was_interrupted)
+    verdicts = [str(verdict) for verdict in outcome.report.verdicts]
+    # all runs of a lab that was not removed may have passed
+    verdicts += ["error" for lab in outcome.report.labs if lab.error]
+    code = exit_code(verdicts, was_interrupted=outcome.was_interrupted)
     if code is ExitCode.INTERRUPTED:
         echo("halab: interrupted; the same command continues", err=True)
     return code

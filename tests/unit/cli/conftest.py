@@ -29,6 +29,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
     def down(lab_dir: Any, progress: Any) -> None:
         staged.did.append("down")
+        staged.raise_if_scripted("down")
 
     real = playing.play
     monkeypatch.chdir(tmp_path)

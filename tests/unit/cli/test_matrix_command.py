@@ -144,6 +144,19 @@ class TestRun:
         played.errors.clear()
         assert main(["matrix", "run"]) == 0
 
+    def test_a_lab_that_is_not_removed_is_an_error_although_all_runs_passed(
+        self, played: Stage, folder: Path, capsys: Shown
+    ) -> None:
+        played.errors["down"] = HostProblem("no docker engine answers")
+        assert main(["matrix", "run"]) == 3
+        assert did(played) == ["up", *BOTH, "down"] * 2
+        assert report(folder)["totals"] == {"pass": 4}
+        assert report(folder)["labs"][0]["error"] == "no docker engine answers"
+        assert (
+            "was not removed; remove it with `halab down -f matrix/labs/nginx/lab.yml`"
+            in capsys.readouterr().err
+        )
+
     @pytest.mark.parametrize(("verdict", "code"), [("fail", 1), ("error", 3), ("skip", 0)])
     def test_the_exit_code_is_that_of_a_run(
         self, verdict: str, code: int, played: Stage, folder: Path
