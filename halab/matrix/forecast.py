@@ -34,8 +34,8 @@ class Forecast:
     def total(self) -> Total:
         """The time of all runs that are still to be played, and of their labs."""
         labs = {lab.name: lab for lab in self.standing.plan.labs}
-        runs = [(self.of(run.cell), 1) for runs in self.standing.pending.values() for run in runs]
-        return Total.of([*runs, *((self.times.to_build(labs[name]), 1) for name in self.standing.pending)])
+        runs = [self.of(run.cell) for runs in self.standing.pending.values() for run in runs]
+        return Total.of([*runs, *(self.times.to_build(labs[name]) for name in self.standing.pending)])
 
 
 def of(plan: MatrixPlan, folder: Path, *, seed: int = _ANY_SEED, again: bool = False) -> Forecast:

@@ -41,6 +41,14 @@ class PlayedRun:
         """The lab, the scenario and the number: a run that is played again has the same."""
         return self.lab, self.scenario, self.number
 
+    def belongs_to(self, fingerprints: Mapping[tuple[str, str], str], seed: int, repeat: int) -> bool:
+        """Whether it is a run of a matrix with these fingerprints of cells, this seed and so many runs of each cell."""
+        return (
+            fingerprints.get((self.lab, self.scenario)) == self.fingerprint
+            and self.seed == seed + self.number - 1
+            and self.number <= repeat
+        )
+
 
 @dataclass(frozen=True)
 class PlannedCell:
@@ -87,13 +95,7 @@ class MatrixRecord:
     def current_runs(self) -> list[PlayedRun]:
         """The runs that belong to the matrix as it was when it was last run."""
         cells = {(cell.lab, cell.scenario): cell.fingerprint for cell in self.cells}
-        return [
-            run
-            for run in self.runs
-            if cells.get((run.lab, run.scenario)) == run.fingerprint
-            and run.seed == self.seed + run.number - 1
-            and run.number <= self.repeat
-        ]
+        return [run for run in self.runs if run.belongs_to(cells, self.seed, self.repeat)]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"

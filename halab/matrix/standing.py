@@ -37,11 +37,8 @@ class Standing:
 
     def is_complete(self, run: PlayedRun) -> bool:
         """Whether a run belongs to the plan as it is now."""
-        return (
-            self.plan.fingerprints.get((run.lab, run.scenario)) == run.fingerprint
-            and run.seed == self.seed + run.number - 1
-            and run.number <= self.plan.repeat
-            and not (self.again and run.verdict is Verdict.ERROR)
+        return run.belongs_to(self.plan.fingerprints, self.seed, self.plan.repeat) and not (
+            self.again and run.verdict is Verdict.ERROR
         )
 
     @cached_property

@@ -123,11 +123,10 @@ class Total:
     limits: float
 
     @classmethod
-    def of(cls, times: Iterable[tuple[Time, int]]) -> Total:
-        """The total of times, each so many times."""
+    def of(cls, times: Iterable[Time]) -> Total:
         sums = {True: 0.0, False: 0.0}
-        for time, count in times:
-            sums[time.is_limit] += time.seconds * count
+        for time in times:
+            sums[time.is_limit] += time.seconds
         return cls(measured=sums[False], limits=sums[True])
 
     def __str__(self) -> str:
