@@ -12,9 +12,9 @@ from halab.errors import BadFile, BadUsage, HalabError, HostProblem
 from halab.files import write_hint
 from halab.lifecycle.lab import open_file
 
-_LAB_FILE = "lab.yml"
+LAB_FILE = "lab.yml"
 # Every lab has a lab file and a work folder of its own: two labs in one work folder would be mixed up.
-_NEVER_LINKED = ("..", _LAB_FILE, ".halab")
+_NEVER_LINKED = ("..", LAB_FILE, ".halab")
 _HINT = "choose another folder with --in FOLDER"
 
 
@@ -51,7 +51,7 @@ def prepare(
                 _make(place)
                 made.append(place)
             _fill(place, original, variant)
-        return [folder / variant.name / _LAB_FILE for variant in variants]
+        return [folder / variant.name / LAB_FILE for variant in variants]
     except BaseException:
         # and no other folder: another comparison may have begun here
         for path in made:
@@ -70,7 +70,7 @@ def _make(folder: Path) -> None:
 
 def _fill(folder: Path, original: Path, variant: LabVariant) -> None:
     """Write the lab file, link the files that it names, and check it."""
-    lab_file = folder / _LAB_FILE
+    lab_file = folder / LAB_FILE
     try:
         if not lab_file.exists() or lab_file.read_text() != variant.text:
             lab_file.write_text(variant.text)

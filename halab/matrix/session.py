@@ -119,7 +119,7 @@ def play(
 def _left(labs: Path) -> list[LabDir]:
     """The labs of this matrix that are up: a halab that ends, however, takes them down, unless it is killed."""
     works = [held.work for held in allocation.held() if held.work.is_relative_to(labs.resolve())]
-    files = [work.parent / "lab.yml" for work in works]
+    files = [work.parent / lab_folders.LAB_FILE for work in works]
     return [open_file(file, reads_own_files=False) for file in files if file.exists()]
 
 
