@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from halab.bugs import library
 from halab.bugs.library import Bug
-from halab.config import component_versions, kubernetes, lab_rules, lab_variants, loading
+from halab.config import component_versions, kubernetes, lab_variants, loading
 from halab.config.bug import Affected
 from halab.config.component_versions import Versioned
 from halab.config.lab import LabFile
@@ -99,11 +99,14 @@ def at(bug: Bug, version: str | None) -> BugAt:
         )
     axis = lab_variants.fixed(".".join(component_versions.setting(component)), wanted)
     text = lab_variants.variants(loading.text_of(path), (axis,))[0].text
-    for _, what in lab_rules.problems(loading.loads(text, path.name, LabFile)):
-        raise BadUsage(
-            f"the lab of {bug.name} cannot have {component} {what}",
-            hint=f"choose another version with `--version`; {known}",
-        )
+    changed = loading.loads(text, path.name, LabFile).kubernetes
+    if not changed.allow_unsupported:
+        release = kubernetes.resolve(changed.version)
+        for _, what in component_versions.problems(release, changed.written_versions):
+            raise BadUsage(
+                f"the lab of {bug.name} cannot have {component} {what}",
+                hint=f"choose another version with `--version`; {known}",
+            )
     ranges = [affected for affected in bug.written.affects if affected.component is component]
     is_bad = any(affected.has(wanted) for affected in ranges)
     is_fixed = not is_bad and any(affected.is_fixed_in(wanted) for affected in ranges)

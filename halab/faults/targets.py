@@ -85,7 +85,9 @@ class Targets:
         )
         others = [name for name in names if name != machine]
         if not others:
-            raise BadUsage(f"{target} is only {machine}, the machine of the fault: name another machine")
+            raise BadUsage(
+                f"{target} means no machine but {machine}, the machine of the fault: name another machine"
+            )
         return others
 
     def _machines(self, target: str) -> list[str]:

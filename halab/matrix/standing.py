@@ -79,7 +79,7 @@ class Standing:
         if gone := [key for key in before if key not in now]:
             yield f"{_cells(gone)} no longer in it: their runs stay in the folder, and the report leaves them out"
         if other := [key for key in now if before.get(key, now[key]) != now[key]]:
-            yield f"{_cells(other)} played again, because the lab file, the scenario or a file of theirs has changed"
+            yield f"{_cells(other)} played again, because the lab file, the scenario or a file that they name changed"
         if self.record.repeat != self.plan.repeat:
             yield f"each cell has {counted(self.plan.repeat, 'run')} now, and had {self.record.repeat}"
         if self.record.seed != self.seed:

@@ -10,7 +10,9 @@ from support.doctor_results import run_check
 from support.fake_host import DATA, GIB, KVM, LIBVIRT_SOCKET, SOCKET, SYSTEMD, FakeHost, bundle_of, place_of
 from support.os_releases import OS_RELEASE
 
+from halab.bugs import versions
 from halab.config.kubernetes import RELEASES, BundleSource
+from halab.config.lab import LabFile
 from halab.doctor import examine, require
 from halab.doctor.check import HostCheckState
 from halab.doctor.kvm_guest import Boot
@@ -571,13 +573,21 @@ def test_known_bugs_of_the_versions_are_named_with_the_version_without_them() ->
     result = run_check("known bugs", FakeHost(), kubernetes={"version": "1.36", "etcd": "3.6.11"})
     assert result.state is HostCheckState.WARNING
     assert result.seen == "etcd 3.6.11: member-update-forgets-learner"
+    assert list(result.fixes) == [
+        "halab down && halab up  # first write kubernetes: {etcd: 3.6.12}, or a later patch, in /labs/ha/lab.yml"
+    ]
+
+
+def test_of_several_known_bugs_of_a_component_the_newest_fix_is_taken() -> None:
+    result = run_check("known bugs", FakeHost(), kubernetes={"version": "1.36", "etcd": "3.6.8"})
     (fix,) = result.fixes
-    assert fix.startswith(
-        "halab bugs show member-update-forgets-learner  # write kubernetes.etcd: 3.6.12 (or later) in "
-    )
+    assert "kubernetes: {etcd: 3.6.12}" in fix
 
 
-def test_a_known_bug_without_a_fixed_version_can_be_shown() -> None:
+def test_a_known_bug_without_a_fixed_version_can_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = versions.known(LabFile.model_validate({"kubernetes": {"version": "1.35.5"}}))
+    open_end = found.affected.model_copy(update={"fixed": None})
+    monkeypatch.setattr(versions, "known", lambda lab: [replace(found, affected=open_end)])
     result = run_check("known bugs", FakeHost(), kubernetes={"version": "1.35.5"})
     assert result.seen == "kubernetes 1.35.5: promotion-answered-too-late"
     assert list(result.fixes) == ["halab bugs show promotion-answered-too-late"]

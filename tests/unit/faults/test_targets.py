@@ -145,7 +145,8 @@ def test_an_option_that_is_a_target_becomes_the_other_machines_that_it_means(
 def test_an_option_that_means_the_machine_itself_alone_is_refused(guests: FakeGuests) -> None:
     api: Any = FakeApi({})
     with pytest.raises(
-        BadUsage, match="etcd-leader is only cp2, the machine of the fault: name another machine"
+        BadUsage,
+        match="etcd-leader means no machine but cp2, the machine of the fault: name another machine",
     ):
         Targets(lab_of(), guests, api, {}, 1).options(fault(options=FROM), {"from": "etcd-leader"}, "cp2")
 

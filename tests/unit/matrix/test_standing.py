@@ -78,7 +78,7 @@ CHANGES: dict[str, tuple[Callable[[str], str], str, list[str], int]] = {
         lambda text: text, "workers: 1\n",
         [
             "4 cells (stop-apiserver on haproxy, kill-etcd-member on haproxy, stop-apiserver on nginx, and 1 more) "
-            "are played again, because the lab file, the scenario or a file of theirs has changed"
+            "are played again, because the lab file, the scenario or a file that they name changed"
         ], 12,
     ),
     "more runs": (lambda text: text.replace("3", "4"), "", ["each cell has 4 runs now, and had 3"], 4),
