@@ -102,9 +102,9 @@ def at(bug: Bug, version: str | None) -> BugAt:
     changed = loading.loads(text, path.name, LabFile).kubernetes
     if not changed.allow_unsupported:
         release = kubernetes.resolve(changed.version)
-        for _, what in component_versions.problems(release, changed.written_versions):
+        for part, what in component_versions.problems(release, changed.written_versions):
             raise BadUsage(
-                f"the lab of {bug.name} cannot have {component} {what}",
+                f"the lab of {bug.name} cannot have {component} {wanted}: {part} {what}",
                 hint=f"choose another version with `--version`; {known}",
             )
     ranges = [affected for affected in bug.written.affects if affected.component is component]

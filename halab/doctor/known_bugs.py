@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import reduce
 
 from halab.bugs import versions
 from halab.bugs.versions import KnownBug
@@ -23,21 +22,22 @@ def known_bugs(_host: Host, subject: Subject) -> Finding:
 
 
 def _fixes(subject: Subject, found: Sequence[KnownBug]) -> Iterator[str]:
-    """One line for each component: the version without its bugs, or where to read about them."""
-    by_component: dict[Versioned, list[KnownBug]] = {}
+    """One line for all versions that are to be set; for a bug without such a version, where to read about it."""
+    wanted: dict[Versioned, str] = {}
     for each in found:
-        by_component.setdefault(each.affected.component, []).append(each)
-    for component, bugs in by_component.items():
-        fixed = [each.affected.fixed for each in bugs if each.affected.fixed]
-        if len(fixed) < len(bugs) or component is Versioned.CONTAINERD:
-            yield from (f"halab bugs show {each.bug.name}" for each in bugs)
-            continue
-        newest = reduce(lambda one, other: one if at_least(one, other) else other, fixed)
-        *outer, last = component_versions.setting(component)
-        written = f"{{{last}: {newest}}}"
-        for name in reversed(outer):
-            written = f"{name}: {written}"
-        yield f"halab down && halab up  # first write {written}, or a later patch, in {subject.file}"
+        component, fixed = each.affected.component, each.affected.fixed
+        if not fixed or component is Versioned.CONTAINERD:
+            yield f"halab bugs show {each.bug.name}"
+        elif component not in wanted or at_least(fixed, wanted[component]):
+            wanted[component] = fixed
+    if wanted:
+        settings = [
+            f"{'.'.join(component_versions.setting(name)[1:])} to {fixed}" for name, fixed in wanted.items()
+        ]
+        yield (
+            f"in {subject.file}, below `kubernetes`, set {' and '.join(settings)} (or a later patch), "
+            "and leave the rest; then `halab down && halab up`"
+        )
 
 
 CHECKS = (Check("known bugs", "scenarios may fail because of them", known_bugs),)

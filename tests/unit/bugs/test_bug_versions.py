@@ -92,7 +92,7 @@ def test_of_a_version_outside_of_all_ranges_nothing_is_known(tmp_path: Path) -> 
 
 def test_a_version_that_the_lab_cannot_have_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        BadUsage, match="the lab of .* cannot have etcd 3.5.1: kubeadm 1.36 supports"
+        BadUsage, match="the lab of .* cannot have etcd 3.5.1: etcd 3.5.1: kubeadm 1.36 supports"
     ) as raised:
         versions.at(library.find(NAME), "3.5.1")
     assert "--version" in (raised.value.hint or "")

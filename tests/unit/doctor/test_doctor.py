@@ -574,14 +574,16 @@ def test_known_bugs_of_the_versions_are_named_with_the_version_without_them() ->
     assert result.state is HostCheckState.WARNING
     assert result.seen == "etcd 3.6.11: member-update-forgets-learner"
     assert list(result.fixes) == [
-        "halab down && halab up  # first write kubernetes: {etcd: 3.6.12}, or a later patch, in /labs/ha/lab.yml"
+        "in /labs/ha/lab.yml, below `kubernetes`, set etcd to 3.6.12 (or a later patch), and leave the rest; "
+        "then `halab down && halab up`"
     ]
 
 
-def test_of_several_known_bugs_of_a_component_the_newest_fix_is_taken() -> None:
-    result = run_check("known bugs", FakeHost(), kubernetes={"version": "1.36", "etcd": "3.6.8"})
+def test_of_several_known_bugs_one_line_says_which_versions_to_set() -> None:
+    result = run_check("known bugs", FakeHost(), kubernetes={"version": "1.35.5", "etcd": "3.6.8"})
     (fix,) = result.fixes
-    assert "kubernetes: {etcd: 3.6.12}" in fix
+    for setting in ("etcd to 3.6.12", " and ", "version to 1.36.3"):
+        assert setting in fix
 
 
 def test_a_known_bug_without_a_fixed_version_can_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
