@@ -11,12 +11,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from halab.config import placeholders
 from halab.config.drill import Drill, Hint, Violation
 from halab.config.loading import nearest
 from halab.config.quantities import format_duration
 from halab.drill import attempt as attempts
-from halab.drill import lab_actions, library, observer, recording, violations
+from halab.drill import lab_actions, library, machine_names, observer, recording, violations
 from halab.drill.attempt import Attempt, Ending, Outcome, Phase
 from halab.drill.grade import Finding, Grade, Sighting, TaskState, grade, is_right
 from halab.drill.lab_actions import InjectedBreak
@@ -277,7 +276,7 @@ def text_filler(lab_dir: LabDir, attempt: Attempt) -> Callable[[str], str]:
         def shown(machine: str, is_name: bool) -> str:
             return machine if is_name else str(lab.machine(machine).address)
 
-        return _filled(text.strip(), attempt, shown)
+        return machine_names.filled(text.strip(), attempt, shown)
 
     return fill
 
@@ -322,34 +321,5 @@ def _view(work: Work, attempt: Attempt, deps: DrillDeps) -> View:
 
 
 def _viewed(attempt: Attempt, drill: Drill, seconds: float) -> View:
-    drill = _answered_by_name(drill, attempt)
+    drill = machine_names.answered_by_name(drill, attempt)
     return View(attempt, drill, grade(drill, attempt.found, attempt.effort, attempt.sighted), seconds)
-
-
-def _answered_by_name(drill: Drill, attempt: Attempt) -> Drill:
-    """The drill with the names of machines in its answers: `{broken.name}`."""
-
-    def named(machine: str, is_name: bool) -> str:
-        return machine
-
-    tasks = {
-        name: task.model_copy(
-            update={"answer": tuple(_filled(each, attempt, named) for each in task.answer)}
-        )
-        if task.answer
-        else task
-        for name, task in drill.tasks.items()
-    }
-    return drill.model_copy(update={"tasks": tasks})
-
-
-def _filled(text: str, attempt: Attempt, shown: Callable[[str, bool], str]) -> str:
-    """A text with what is shown of the machines of the break in place of their placeholders."""
-
-    def meaning(name: str, is_name: bool) -> str:
-        if name in attempt.chosen:
-            return ", ".join(shown(machine, is_name) for machine in attempt.chosen[name])
-        # a script of the solution may name other machines
-        return f"{{{name}{'.name' if is_name else ''}}}"
-
-    return placeholders.fill(text, meaning)
