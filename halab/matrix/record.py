@@ -18,6 +18,9 @@ SCHEMA = 1
 FILE = "record.json"
 # The folder of the labs, each with its lab file, its work folder and its runs.
 LABS = "labs"
+# A run takes about 450 bytes: enough for more runs than one machine can play in a year.
+_LIMIT_BYTES = 256_000_000
+_ELSEWHERE = "choose another folder with --in FOLDER; the runs in this one stay"
 
 
 @dataclass(frozen=True)
@@ -105,14 +108,18 @@ def read(folder: Path) -> MatrixRecord | None:
     """The record in the folder of a matrix; None if nothing was played there yet. Raises Corrupted."""
     path = folder / FILE
     try:
-        content = files.read(path, files.RECORD_BYTES)
+        content = files.read(path, _LIMIT_BYTES)
     except FileNotFoundError:
         return None
     try:
         record = TypeAdapter(MatrixRecord).validate_json(content)
     except ValidationError as error:
-        hint = "choose another folder with --in FOLDER; the runs in this one stay"
-        raise Corrupted(f"cannot read {path}: {first_problem(error)}", hint=hint) from error
+        raise Corrupted(f"cannot read {path}: {first_problem(error)}", hint=_ELSEWHERE) from error
+    if unknown := sorted({cell.lab for cell in record.cells} - record.labs.keys()):
+        raise Corrupted(
+            f"cannot read {path}: it has cells of labs that it does not list: {', '.join(unknown)}",
+            hint=_ELSEWHERE,
+        )
     if record.schema != SCHEMA:
         raise Corrupted(
             f"made by another version of halab: {path}", hint="choose another folder with --in FOLDER"

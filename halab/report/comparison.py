@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from halab.files import replace
 from halab.report import wording
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread, Tally
 from halab.report.difference import FEWEST_RUNS, Difference, difference
+from halab.report.run_entries import relative
 from halab.scenario.record.folder import Meta
 
 SCHEMA = 1
@@ -140,7 +140,7 @@ def html(folder: Path, comparison: Comparison) -> str:
     def links(lab: ComparedLab, scenario: str) -> list[tuple[str, str]]:
         runs = lab.campaign.runs if lab.campaign else ()
         return [
-            (Path(os.path.relpath(run.page, folder)).as_posix(), str(result.verdict))
+            (relative(run.page, folder), str(result.verdict))
             for run, result in runs
             if result.scenario == scenario
         ]

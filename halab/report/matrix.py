@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from halab.printable import counted
 from halab.report import junit
 from halab.report.campaign import NotRun
 from halab.report.page import Tile
+from halab.report.run_entries import entries, relative
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.result import Result
 
@@ -215,7 +215,7 @@ def html(folder: Path, report: MatrixReport) -> str:
     """The page. Its links to the pages of the runs are relative to `folder`."""
 
     def link(path: Path) -> str:
-        return Path(os.path.relpath(path, folder)).as_posix()
+        return relative(path, folder)
 
     return templates.page(
         "matrix.html",
@@ -257,16 +257,7 @@ def _cell(folder: Path, cell: ReportedCell) -> dict[str, Any]:
         "state": str(cell.state),
         "planned": cell.planned,
         "pass_rate": cell.pass_rate,
-        "runs": [
-            {
-                "folder": Path(os.path.relpath(run.path, folder)).as_posix(),
-                "verdict": str(result.verdict),
-                "reasons": list(result.reasons),
-                "seconds": round(result.seconds, 3),
-                "recovery_seconds": result.recovery_seconds,
-            }
-            for run, result in cell.runs
-        ],
+        "runs": entries(cell.runs, folder),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from halab.files import replace
 from halab.report import junit, wording
 from halab.report.campaign import BY_SEVERITY, CLIENTS, RECOVERY, Campaign, Spread, Tally, most_severe
 from halab.report.page import Tile
+from halab.report.run_entries import entries, relative
 
 SCHEMA = 1
 PAGE, JUNIT, JSON = "overview.html", "junit.xml", "campaign.json"
@@ -51,7 +51,7 @@ def html(folder: Path, campaign: Campaign) -> str:
     """The page. Its links to the pages of the runs are relative to `folder`."""
 
     def link(run: Path) -> str:
-        return Path(os.path.relpath(run, folder)).as_posix()
+        return relative(run, folder)
 
     meta = campaign.meta
     return templates.page(
@@ -106,16 +106,7 @@ def _scenario(folder: Path, tally: Tally) -> dict[str, Any]:
         "is_twin": tally.is_twin,
         "verdict": str(tally.verdict),
         "expected": str(tally.expected),
-        "runs": [
-            {
-                "folder": Path(os.path.relpath(run.path, folder)).as_posix(),
-                "verdict": str(result.verdict),
-                "reasons": list(result.reasons),
-                "seconds": round(result.seconds, 3),
-                "recovery_seconds": result.recovery_seconds,
-            }
-            for run, result in tally.runs
-        ],
+        "runs": entries(tally.runs, folder),
         "figures": [
             {
                 "name": spread.name, "what": spread.promised, "unit": str(spread.unit), "least": spread.least,

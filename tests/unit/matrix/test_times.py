@@ -107,7 +107,14 @@ def test_a_forecast_counts_what_is_complete(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{", "cannot read .*record.json"), ('{"seed": 1, "started": "", "schema": 2}', "another version")],
+    [
+        ("{", "cannot read .*record.json"),
+        ('{"seed": 1, "started": "", "schema": 2}', "another version"),
+        (
+            '{"seed": 1, "started": "", "cells": [{"lab": "gone", "scenario": "a", "fingerprint": "b"}]}',
+            "cells of labs that it does not list: gone",
+        ),
+    ],
 )
 def test_a_record_that_cannot_be_read_is_refused(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(text)
