@@ -187,7 +187,19 @@ join=(kubeadm join --config /run/halab/kubeadm-join.yaml '--ignore-preflight-err
 # halab takes what follows for the output of kubeadm
 echo "runs: ${join[*]}"
 code=0
+# The kubelet asks the API server of its own machine for its certificate. While that server starts, every request fails,
+# and the kubelet doubles its pause: it then waits 8 s for the certificate and up to 20 s until it can start kube-proxy.
+# A kubelet that starts when the API server is ready waits for neither.
+restart_kubelet_when_ready() {
+  until curl -sf --cacert /etc/kubernetes/pki/ca.crt --max-time 5 -o /dev/null \
+    https://10.213.0.14:6443/readyz; do
+    sleep 0.5
+  done
+  [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] || systemctl restart kubelet.service
+}
+restart_kubelet_when_ready &
 "${join[@]}" || code=$?
+kill $! 2>/dev/null || true
 if [ "$code" != 0 ]; then
   print_reasons
   exit "$code"
