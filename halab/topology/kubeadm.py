@@ -5,6 +5,7 @@ Pure. A document without settings of the user is the text of its template, with 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,8 @@ _NAMES = "certSANs"
 # Since 1.32, the kubelet probes the readiness of these two every second (kubernetes#126945). Each probe is a TLS
 # handshake, which takes up to half a second on an emulated processor.
 _OFTEN_PROBED = ("kube-apiserver", "kube-scheduler")
+# How long kubeadm lets a static pod start, by default.
+_STARTUP_SECONDS = 240
 # kubeadm applies patches in the order of the files' names, and `!` is before all characters of usual names: the user's
 # patches are applied after halab's.
 _OWN_PATCH = "{pod}!halab.yaml"
@@ -69,16 +72,19 @@ def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[
     On machines of its own, etcd has the patches of etcd, and the nodes have all others.
     """
     own, is_slow = {}, lab.liveness_failures > KUBEADM_LIVENESS_FAILURES
+    # a question of the kubelet costs an emulated processor too much to ask every second
+    startup_seconds = 0 if lab.is_emulated else math.ceil(_STARTUP_SECONDS * lab.patience)
     for pod in lab.static_pods(machine):
         # the tag of etcd is in kubeadm's documents
         image = lab.image(pod) if pod in lab.own_versions and pod != ETCD else ""
-        if is_slow or image:
+        if is_slow or image or startup_seconds:
             own[_OWN_PATCH.format(pod=pod)] = templates.text(
                 "provision/static-pod-patch.yaml.j2",
                 pod=pod,
                 image=image,
                 liveness_failures=lab.liveness_failures if is_slow else 0,
                 has_rare_readiness=lab.is_emulated and pod in _OFTEN_PROBED,
+                startup_seconds=startup_seconds,
             )
     return {
         name: Rendered(text if text.endswith("\n") else f"{text}\n")

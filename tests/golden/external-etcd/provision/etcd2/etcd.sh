@@ -81,6 +81,17 @@ umask 022
 
 rm -rf /etc/kubernetes/halab-patches
 mkdir -p /etc/kubernetes/halab-patches
+cat >'/etc/kubernetes/halab-patches/etcd!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: etcd
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 240
+EOF
 cat >/etc/kubernetes/halab-patches/etcd0+strategic.yaml <<'EOF'
 spec:
   hostNetwork: true

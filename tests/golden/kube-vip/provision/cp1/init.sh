@@ -83,6 +83,51 @@ print_reason() {
 }
 
 rm -rf /etc/kubernetes/halab-patches
+mkdir -p /etc/kubernetes/halab-patches
+cat >'/etc/kubernetes/halab-patches/etcd!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: etcd
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 240
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-apiserver!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-apiserver
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 240
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-controller-manager!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-controller-manager
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 240
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-scheduler!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-scheduler
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 240
+EOF
 
 # Write the manifest of standard input, with the NIC on the lab's network, if it differs. The kubelet reads the folder
 # all the time, and ignores files whose names begin with a dot: it never sees half a manifest.
@@ -215,6 +260,8 @@ nodeRegistration:
   kubeletExtraArgs:
     - name: node-ip
       value: 10.213.0.11
+patches:
+  directory: /etc/kubernetes/halab-patches
 bootstrapTokens: []
 EOF
 

@@ -99,6 +99,51 @@ print_reason() {
 }
 
 rm -rf /etc/kubernetes/halab-patches
+mkdir -p /etc/kubernetes/halab-patches
+cat >'/etc/kubernetes/halab-patches/etcd!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: etcd
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 240
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-apiserver!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-apiserver
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 240
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-controller-manager!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-controller-manager
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 240
+EOF
+cat >'/etc/kubernetes/halab-patches/kube-scheduler!halab.yaml' <<'EOF'
+spec:
+  containers:
+    - name: kube-scheduler
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 240
+EOF
 
 config=$(
   cat <<'EOF'
@@ -122,6 +167,8 @@ nodeRegistration:
   kubeletExtraArgs:
     - name: node-ip
       value: 10.213.0.11
+patches:
+  directory: /etc/kubernetes/halab-patches
 EOF
 )
 config=${config//@token@/$token}

@@ -107,6 +107,12 @@ spec:
       # a slow machine takes longer to answer, and a restart of etcd delays all others even more
       livenessProbe:
         failureThreshold: 20
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 600
 EOF
 cat >'/etc/kubernetes/halab-patches/kube-apiserver!halab.yaml' <<'EOF'
 spec:
@@ -115,6 +121,12 @@ spec:
       # a slow machine takes longer to answer, and a restart of kube-apiserver delays all others even more
       livenessProbe:
         failureThreshold: 20
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 600
 EOF
 cat >'/etc/kubernetes/halab-patches/kube-controller-manager!halab.yaml' <<'EOF'
 spec:
@@ -123,6 +135,12 @@ spec:
       # a slow machine takes longer to answer, and a restart of kube-controller-manager delays all others even more
       livenessProbe:
         failureThreshold: 20
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 600
 EOF
 cat >'/etc/kubernetes/halab-patches/kube-scheduler!halab.yaml' <<'EOF'
 spec:
@@ -131,6 +149,12 @@ spec:
       # a slow machine takes longer to answer, and a restart of kube-scheduler delays all others even more
       livenessProbe:
         failureThreshold: 20
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 600
 EOF
 cat >/etc/kubernetes/halab-patches/kube-apiserver0+strategic.yaml <<'EOF'
 spec:

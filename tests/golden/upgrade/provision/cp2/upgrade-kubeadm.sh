@@ -102,6 +102,12 @@ spec:
       # a slow machine takes longer to answer, and a restart of etcd delays all others even more
       livenessProbe:
         failureThreshold: 16
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 480
 EOF
 cat >'/etc/kubernetes/halab-patches/kube-apiserver!halab.yaml' <<'EOF'
 spec:
@@ -110,6 +116,12 @@ spec:
       # a slow machine takes longer to answer, and a restart of kube-apiserver delays all others even more
       livenessProbe:
         failureThreshold: 16
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 480
 EOF
 cat >'/etc/kubernetes/halab-patches/kube-controller-manager!halab.yaml' <<'EOF'
 spec:
@@ -118,6 +130,12 @@ spec:
       # a slow machine takes longer to answer, and a restart of kube-controller-manager delays all others even more
       livenessProbe:
         failureThreshold: 16
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 480
 EOF
 cat >'/etc/kubernetes/halab-patches/kube-scheduler!halab.yaml' <<'EOF'
 spec:
@@ -126,6 +144,12 @@ spec:
       # a slow machine takes longer to answer, and a restart of kube-scheduler delays all others even more
       livenessProbe:
         failureThreshold: 16
+      # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
+      # program. The time limit stays the same.
+      startupProbe:
+        initialDelaySeconds: 0
+        periodSeconds: 1
+        failureThreshold: 480
 EOF
 cat >/etc/kubernetes/halab-patches/kube-apiserver0+strategic.yaml <<'EOF'
 spec:
