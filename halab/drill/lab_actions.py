@@ -67,6 +67,7 @@ def inject_break(
         # before the break: afterwards, no API server may answer
         cluster = violations.identify_cluster(api) if Violation.NEW_CLUSTER in drill.fail_if else ""
         _on_all(site, _STOP_LOG)
+        nodes = violations.identify_nodes(site) if Violation.RESET_NODE in drill.fail_if else {}
         journal = Journal(lab_dir.work.journal)
         folder = RunFolder(lab_dir.work.drill / "start")
         with observer.watching(lab_dir, site, api, drill.break_scenario, folder, objects) as watch:
@@ -84,8 +85,9 @@ def inject_break(
         for entry in journal.open_faults():
             journal.closed(entry)
         shutil.rmtree(folder.path)
-        # after the break, which may replace certificates
-        nodes = violations.identify_nodes(site) if Violation.RESET_NODE in drill.fail_if else {}
+        if nodes:
+            # the break may have replaced certificates, or have shut a machine down
+            nodes |= violations.identify_nodes(site)
     return InjectedBreak(injector.chosen, objects, Identity(cluster, nodes, tuple(sorted(writes))))
 
 

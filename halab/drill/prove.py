@@ -25,19 +25,16 @@ NOTHING, SOLUTION = "do nothing", "solve"
 
 @dataclass(frozen=True)
 class ProofAttempt:
-    """One attempt of an author, and what came of it. `problem` is why it is not as it must be; empty if it is."""
+    """One attempt of an author, and what came of it. `problem` is why it is not as it must be; empty if it is.
+
+    `verdict` is on the drill: fail if the attempt shows that the drill is not good, error if something that decides
+    could not be checked.
+    """
 
     name: str
     grade: Grade
+    verdict: Verdict = Verdict.PASS
     problem: str = ""
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict on the drill: error if something could not be checked."""
-        if not self.problem:
-            return Verdict.PASS
-        is_unknown = self.grade.of(TaskState.UNCHECKED) or self.grade.unknown_violations
-        return Verdict.ERROR if is_unknown else Verdict.FAIL
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def _planned(
 
 def _worst(trials: Sequence[ProofAttempt]) -> Verdict:
     verdicts = {trial.verdict for trial in trials}
-    return next((each for each in (Verdict.ERROR, Verdict.FAIL) if each in verdicts), Verdict.PASS)
+    return next((each for each in (Verdict.FAIL, Verdict.ERROR) if each in verdicts), Verdict.PASS)
 
 
 @dataclass
@@ -160,41 +157,46 @@ class _Prover:
 def _tried(
     lab_dir: LabDir, trial: str, view: View, progress: Progress, deps: DrillDeps, act: Acting
 ) -> tuple[ProofAttempt, View]:
-    drill, problem = view.drill, ""
+    drill, script_error = view.drill, ""
     acts = drill.solve if trial == SOLUTION else drill.wrong.get(trial, ())
     try:
         if acts:
             act(lab_dir, view.attempt, acts, progress)
     except CommandFailed as error:
         # a wrong attempt may fail in any way
-        problem = error.message if trial == SOLUTION else ""
+        script_error = error.message if trial == SOLUTION else ""
     if trial != NOTHING:
         # a learner who tries something wrong may still know the answers
         for name, task in drill.questions.items():
             play.answer(lab_dir, name, (task.answer or ("",))[0], deps=deps)
     view = play.check(lab_dir, progress, deps=deps)
-    judged = _judged(trial, view)
-    return ProofAttempt(trial, judged.grade, "; ".join(filter(None, (problem, judged.problem)))), view
+    verdict, problem = _judged(trial, view.grade)
+    if script_error:
+        verdict, problem = Verdict.FAIL, "; ".join(filter(None, (script_error, problem)))
+    return ProofAttempt(trial, view.grade, verdict, problem), view
 
 
-def _judged(trial: str, view: View) -> ProofAttempt:
-    result, done = view.grade, view.grade.of(TaskState.DONE)
+def _judged(trial: str, result: Grade) -> tuple[Verdict, str]:
+    """The verdict on the drill, and the problem; what was seen wins over what could not be checked."""
+    done = result.of(TaskState.DONE)
     names = ", ".join(task.name for task in done)
     violated = "; ".join(f"{name}: {result.violations[name].seen}" for name in result.violated)
     unlooked = [f"{name} ({result.violations[name].seen})" for name in result.unknown_violations]
-    problem = ""
     if trial in (NOTHING, SOLUTION) and violated:
-        problem = f"it fails at once: {violated}"
-    elif trial == SOLUTION and len(done) < len(result.tasks):
-        left = [f"{task.name} ({task.state}: {task.seen})" for task in result.tasks if task not in done]
-        problem = f"not done: {'; '.join(left)}"
-    elif trial == SOLUTION and unlooked:
-        problem = f"it might fail, because these could not be checked: {'; '.join(unlooked)}"
-    elif trial == NOTHING and done:
-        problem = f"done without any repair: {names}"
-    elif trial not in (NOTHING, SOLUTION) and result.verdict is Verdict.PASS:
-        problem = f"it passes with {result.score} %: {names} done"
-    elif trial != SOLUTION and result.verdict is Verdict.ERROR:
+        return Verdict.FAIL, f"it fails at once: {violated}"
+    if trial == SOLUTION and len(done) < len(result.tasks):
+        left = [task for task in result.tasks if task not in done]
+        is_known = any(task.state in (TaskState.NOT_YET, TaskState.CLOSED) for task in left)
+        listed = "; ".join(f"{task.name} ({task.state}: {task.seen})" for task in left)
+        return Verdict.FAIL if is_known else Verdict.ERROR, f"not done: {listed}"
+    if trial == SOLUTION and unlooked:
+        return Verdict.ERROR, f"it might fail, because these could not be checked: {'; '.join(unlooked)}"
+    if trial == NOTHING and done:
+        return Verdict.FAIL, f"done without any repair: {names}"
+    if trial not in (NOTHING, SOLUTION) and result.verdict is Verdict.PASS:
+        return Verdict.FAIL, f"it passes with {result.score} %: {names} done"
+    if trial != SOLUTION and result.verdict is Verdict.ERROR:
         unknown = [f"{task.name} ({task.seen})" for task in result.of(TaskState.UNCHECKED)]
         problem = f"it might pass, because these could not be checked: {'; '.join([*unknown, *unlooked])}"
-    return ProofAttempt(trial, result, problem)
+        return Verdict.ERROR, problem
+    return Verdict.PASS, ""

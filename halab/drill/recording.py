@@ -94,6 +94,12 @@ def seen(work: Work, seconds: float) -> dict[str, ClientsSaw]:
     return found
 
 
+def require(lab_dir: LabDir) -> None:
+    """Raise LabProblem if the sampler has recorded nothing, except on another host, where it never runs."""
+    if not access.tunnel_of(lab_dir) and next(_read(_parts(lab_dir.work)), None) is None:
+        raise LabProblem("what clients wrote during the drill was not recorded")
+
+
 def acknowledged(work: Work) -> frozenset[int]:
     """The numbers of the writes that the API has acknowledged since the start of the attempt."""
     return acknowledged_in(_parts(work))

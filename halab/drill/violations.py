@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 from halab.cluster import api as apis
+from halab.cluster import etcd
 from halab.cluster.api import Api
 from halab.config.drill import Drill, Violation
 from halab.drill import observer, recording
@@ -19,14 +20,23 @@ from halab.lifecycle.lab import LabDir
 from halab.machines.guests import on_all
 from halab.printable import one_line
 from halab.scenario.run import ledger
+from halab.topology.lab import Machine
 
 # An API server that hangs must not make a check much longer.
 _ANSWER_SECONDS = 10.0
 # `kubeadm reset` removes both, and a join makes new ones. One of them alone may be new after a repair:
 # `kubeadm certs renew` replaces the first, and a kubelet without its certificate makes another one.
 _CERTIFICATES = ("/etc/kubernetes/pki/apiserver.crt", "/var/lib/kubelet/pki/kubelet.crt")
-_SUMS = f"for file in {' '.join(_CERTIFICATES)}; do sha256sum <$file 2>/dev/null || echo none; done"
+_MISSING = "none"
+_SUMS = f"for file in {' '.join(_CERTIFICATES)}; do sha256sum <$file 2>/dev/null || echo {_MISSING}; done"
 _CLUSTER = "/api/v1/namespaces/kube-system"
+_UID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# The first UID in the stored object is its own. A member without a leader answers, too. No object: no output.
+_STORED_UID = (
+    "set -o pipefail; "
+    + etcd.command("get --consistency=s --print-value-only /registry/namespaces/kube-system")
+    + f" | {{ grep -aoEm1 '{_UID}' || true; }} | head -n 1"
+)
 
 T = TypeVar("T")
 
@@ -38,8 +48,7 @@ def identify_cluster(api: Api) -> str:
 
 def identify_nodes(site: Site) -> dict[str, tuple[str, ...]]:
     """Checksums of certificates on each control plane; one that does not answer is left out."""
-    sums = _each(site, partial(_sums, site))
-    return {name: found for name, found in sums.items() if not isinstance(found, HalabError)}
+    return {name: sums for name, sums in _sums_of_all(site).items() if not isinstance(sums, HalabError)}
 
 
 def look(lab_dir: LabDir, site: Site, api: Api, drill: Drill, attempt: Attempt) -> dict[Violation, Sighting]:
@@ -47,7 +56,7 @@ def look(lab_dir: LabDir, site: Site, api: Api, drill: Drill, attempt: Attempt) 
     ways: Mapping[Violation, Callable[[], Sighting]] = {
         Violation.LOST_WRITE: lambda: _lost_write(lab_dir, api, attempt.identity),
         Violation.NEW_CLUSTER: lambda: _new_cluster(lab_dir, site, api, attempt.identity),
-        Violation.RESET_NODE: lambda: of_nodes(attempt.identity, _each(site, partial(_sums, site))),
+        Violation.RESET_NODE: lambda: of_nodes(attempt.identity, _sums_of_all(site)),
     }
     return {name: ways[name]() for name in drill.fail_if}
 
@@ -63,7 +72,7 @@ def of_writes(acknowledged: Collection[int], found: Collection[int]) -> Sighting
 
 
 def of_cluster(before: Identity, answers: Mapping[str, str | HalabError]) -> Sighting:
-    """Compare the cluster of each API server that answers with that of the start."""
+    """Compare the cluster of each API server and each member of etcd that answers with that of the start."""
     known = {name: uid for name, uid in answers.items() if not isinstance(uid, HalabError)}
     others = [name for name, uid in known.items() if uid != before.cluster]
     if others:
@@ -78,44 +87,77 @@ def of_cluster(before: Identity, answers: Mapping[str, str | HalabError]) -> Sig
 
 def of_nodes(before: Identity, now: Mapping[str, tuple[str, ...] | HalabError]) -> Sighting:
     """Compare the certificates of each control plane with those of the start."""
-    silent = None
-    for name, sums in before.nodes.items():
-        found = now[name]
+    unknown: HalabError | None = None
+    for name, found in now.items():
+        sums = before.nodes.get(name)
         if isinstance(found, HalabError):
-            silent = found
-        elif all(old != new for old, new in zip(sums, found, strict=True)):
+            unknown = found
+        elif sums is None:
+            unknown = LabProblem(f"at the start of the drill, {name} did not answer")
+        elif any(old == new for old, new in zip(sums, found, strict=True)):
+            continue
+        elif _MISSING in found:
+            # after `kubeadm reset`, a join makes new ones; or somebody has deleted them, and may bring them back
+            unknown = LabProblem(f"certificates are missing on {name}")
+        else:
             return Sighting(
                 ViolationState.FOUND,
                 f"{name} has other certificates for its API server and its kubelet, as after `kubeadm reset`",
             )
-    return _unchecked(silent) if silent else Sighting(ViolationState.ABSENT)
+    return _unchecked(unknown) if unknown else Sighting(ViolationState.ABSENT)
 
 
 def _lost_write(lab_dir: LabDir, api: Api, before: Identity) -> Sighting:
     # first those that were acknowledged: more come while the API answers
     acknowledged = recording.acknowledged(lab_dir.work).union(before.writes)
-    if not acknowledged:
-        return Sighting(ViolationState.ABSENT)
+    sighting = Sighting(ViolationState.ABSENT)
     try:
-        return of_writes(acknowledged, _understood(lambda: ledger.numbers_found(api, observer.NAMESPACE)))
+        if acknowledged:
+            found = _understood(lambda: ledger.numbers_found(api, observer.NAMESPACE))
+            sighting = of_writes(acknowledged, found)
+        if sighting.state is ViolationState.ABSENT:
+            recording.require(lab_dir)
     except HalabError as error:
         return _unchecked(error)
+    return sighting
 
 
 def _new_cluster(lab_dir: LabDir, site: Site, api: Api, before: Identity) -> Sighting:
-    """Ask each API server on its own: behind a load balancer, a new cluster may be beside the old one."""
-    addresses = {machine.name: apis.url(machine) for machine in site.lab.control_planes}
+    """Ask each API server on its own: behind a load balancer, a new cluster may be beside the old one.
 
-    def ask(machine: str) -> str:
-        with Api(
-            addresses[machine],
-            access.credentials(lab_dir).context(),
-            timeout_seconds=_ANSWER_SECONDS * site.lab.patience,
-            tunnel=api.tunnel,
-        ) as direct:
-            return identify_cluster(direct)
+    A new cluster may refuse halab: it has another CA, or lacks the roles that kubeadm creates. So if an API server does
+    not tell, etcd is asked on its machines. They have the certificates for it, also after another `kubeadm init`.
+    """
+    answers = _each(site.lab.control_planes, partial(_of_api, lab_dir, site, api))
+    if any(isinstance(answer, HalabError) for answer in answers.values()):
+        stored = _each(site.lab.members, partial(_of_etcd, site))
+        # of the errors, those of the API servers say more
+        answers |= {
+            f"etcd on {name}": uid for name, uid in stored.items() if not isinstance(uid, HalabError)
+        }
+    return of_cluster(before, answers)
 
-    return of_cluster(before, _each(site, ask))
+
+def _of_api(lab_dir: LabDir, site: Site, api: Api, machine: str) -> str:
+    with Api(
+        apis.url(site.lab.machine(machine)),
+        access.credentials(lab_dir).context(),
+        timeout_seconds=_ANSWER_SECONDS * site.lab.patience,
+        tunnel=api.tunnel,
+    ) as direct:
+        return identify_cluster(direct)
+
+
+def _of_etcd(site: Site, machine: str) -> str:
+    uid = site.guests.run(machine, _STORED_UID).output.strip()
+    if not uid:
+        # for example a member that has not joined yet
+        raise LabProblem(f"the member of etcd on {machine} has no namespace kube-system")
+    return uid
+
+
+def _sums_of_all(site: Site) -> dict[str, tuple[str, ...] | HalabError]:
+    return _each(site.lab.control_planes, partial(_sums, site))
 
 
 def _sums(site: Site, machine: str) -> tuple[str, ...]:
@@ -125,8 +167,8 @@ def _sums(site: Site, machine: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _each(site: Site, ask: Callable[[str], T]) -> dict[str, T | HalabError]:
-    """Ask all control planes at the same time. One that does not answer has its error."""
+def _each(machines: Sequence[Machine], ask: Callable[[str], T]) -> dict[str, T | HalabError]:
+    """Ask some machines at the same time. One that does not answer has its error."""
 
     def answer(machine: str) -> T | HalabError:
         try:
@@ -134,7 +176,7 @@ def _each(site: Site, ask: Callable[[str], T]) -> dict[str, T | HalabError]:
         except HalabError as error:
             return error
 
-    return on_all([machine.name for machine in site.lab.control_planes], answer)
+    return on_all([machine.name for machine in machines], answer)
 
 
 def _understood(ask: Callable[[], T]) -> T:

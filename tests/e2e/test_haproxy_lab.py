@@ -85,7 +85,9 @@ def test_no_secret_is_in_a_log(lab: UserLab) -> None:
     assert not any(token in logs for token in tokens)
 
 
-@pytest.mark.parametrize("scenario", ["kill-etcd-member", "stop-apiserver"])
+@pytest.mark.parametrize(
+    "scenario", ["kill-etcd-member", pytest.param("stop-apiserver", marks=pytest.mark.nightly)]
+)
 def test_a_scenario_passes_and_leaves_its_evidence(lab: UserLab, scenario: str) -> None:
     lab.require_pass(scenario)
     run = lab.last_run()

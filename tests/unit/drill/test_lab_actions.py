@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.drill_room import DRILL, DrillRoom
-from support.fakes import FakeGuests
+from support.fakes import Call, FakeGuests
 from support.run_builder import samples
 from support.site_builder import site_of
 
@@ -126,6 +126,17 @@ def test_what_the_lab_was_is_kept_for_what_the_drill_fails_for(
     assert (identity.cluster, identity.writes, set(identity.nodes)) == ("uid", (7,), {"cp1", "cp2", "cp3"})
     assert done == [0], "after the break, no API server may answer"
     assert lab.inject_break().identity == Identity()
+
+
+def test_a_machine_that_the_break_shuts_down_is_known_from_before(lab: Lab) -> None:
+    def sums(call: Call) -> Completed:
+        if lab.injected and call.machine == "cp3":
+            raise Unreachable("cp3 is off")
+        return Completed(0, "new\nb\n" if lab.injected else "old\nb\n", "")
+
+    lab.guests.answers["sha256sum"] = sums
+    identity = lab.inject_break(DRILL + "fail_if: [reset-node]\n").identity
+    assert identity.nodes == {"cp1": ("new", "b"), "cp2": ("new", "b"), "cp3": ("old", "b")}
 
 
 def test_halab_waits_for_the_effect_of_a_break(lab: Lab) -> None:

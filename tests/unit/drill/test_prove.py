@@ -81,6 +81,32 @@ def test_a_solution_of_which_not_everything_is_known_proves_nothing(room: DrillR
     assert found.verdict is Verdict.ERROR
 
 
+@pytest.mark.parametrize(("during", "trial"), [("restore", "solve"), ("break", "do nothing")])
+def test_what_was_seen_wins_over_what_could_not_be_checked(during: str, trial: str, room: DrillRoom) -> None:
+    room.during["observe"] = lambda: room.found.update(back=TaskState.UNCHECKED)
+    found = proved_strictly(room, RESET, during=during)[trial]
+    assert (found.problem, found.verdict) == ("it fails at once: reset-node: cp2 was reset", Verdict.FAIL)
+
+
+def test_a_drill_is_bad_if_one_attempt_shows_it_although_another_one_shows_nothing(room: DrillRoom) -> None:
+    room.write(DRILL.replace("run: wait", "run: restore it"))
+    room.during["restart"] = lambda: room.found.update(back=TaskState.UNCHECKED)
+    [proof] = prove_all(room.lab_dir, [room.name], room.progress, seed=7, deps=room.deps, act=room.act)
+    assert {trial.name: trial.verdict for trial in proof.trials} == {
+        "do nothing": Verdict.PASS, "restart": Verdict.ERROR, "wait": Verdict.FAIL, "solve": Verdict.PASS,
+    }  # fmt: skip
+    assert proof.verdict is Verdict.FAIL
+
+
+def test_a_solution_that_could_not_be_checked_proves_nothing(room: DrillRoom) -> None:
+    room.during["observe"] = lambda: (
+        room.found.update(back=TaskState.UNCHECKED) if "restore" in room.did else None
+    )
+    found = proved(room)["solve"]
+    assert found.problem.startswith("not done: back (unchecked: ")
+    assert found.verdict is Verdict.ERROR
+
+
 def test_a_break_that_does_nothing_is_found(room: DrillRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     deps = room.deps
 

@@ -79,6 +79,17 @@ def test_nothing_recorded_is_nothing_told(room: DrillRoom) -> None:
     assert recording.seen(room.work, 30) == {}
 
 
+def test_what_was_not_recorded_is_no_evidence(room: DrillRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LabProblem, match="what clients wrote during the drill was not recorded"):
+        recording.require(room.lab_dir)
+    # on another host, nothing is ever recorded
+    with monkeypatch.context() as patched:
+        patched.setattr(access, "tunnel_of", lambda lab_dir: object())
+        recording.require(room.lab_dir)
+    write(room.work, *asked(WRITE, 0, 1, ok=False))
+    recording.require(room.lab_dir)
+
+
 def started(room: DrillRoom) -> Attempt:
     play.start(room.lab_dir, room.name, Recorded(), seed=7, deps=room.deps)
     return attempts.load(room.work)

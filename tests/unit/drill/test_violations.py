@@ -17,7 +17,7 @@ from halab.config.loading import loads
 from halab.drill import recording, violations
 from halab.drill.attempt import Attempt, Identity
 from halab.drill.grade import Sighting, ViolationState
-from halab.errors import Unreachable
+from halab.errors import LabProblem, Unreachable
 from halab.lifecycle import access
 from halab.process import Completed
 from halab.scenario.run import ledger
@@ -69,7 +69,10 @@ def test_a_cluster_is_new_if_one_api_server_has_another_one(
         # a kubelet that has lost its certificate makes another one
         (("a", "y"), ViolationState.ABSENT),
         (("x", "y"), ViolationState.FOUND),
-        (("none", "none"), ViolationState.FOUND),
+        # deleted, or reset without a join
+        (("none", "none"), ViolationState.UNCHECKED),
+        (("none", "y"), ViolationState.UNCHECKED),
+        (("none", "b"), ViolationState.ABSENT),
         (SILENT, ViolationState.UNCHECKED),
     ],
 )
@@ -85,8 +88,11 @@ def test_a_reset_is_seen_although_another_machine_does_not_answer() -> None:
     assert "cp2 has other certificates" in sighting.seen
 
 
-def test_a_machine_that_was_not_known_at_the_start_is_not_compared() -> None:
-    assert violations.of_nodes(Identity(nodes={}), {"cp1": ("x", "y")}) == ABSENT
+def test_a_machine_that_did_not_answer_at_the_start_is_unknown() -> None:
+    before = Identity(nodes={"cp2": ("c", "d")})
+    assert violations.of_nodes(before, {"cp1": ("x", "y"), "cp2": ("c", "d")}) == Sighting(
+        ViolationState.UNCHECKED, "at the start of the drill, cp1 did not answer"
+    )
 
 
 class Lab:
@@ -94,12 +100,13 @@ class Lab:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.room = DrillRoom(folder)
-        self.guests = FakeGuests({"sha256sum": Completed(0, "a  -\nb  -\n", "")})
+        self.guests = FakeGuests({"sha256sum": Completed(0, "a  -\nb  -\n", ""), "etcdctl": SILENT})
         self.site = site_of(self.guests, control_planes=3)
         self.uid: str | Exception = OLD
         self.writes: set[int] | Exception = {1, 2}
         self.identity = Identity(OLD, writes=(1,))
         self.acknowledged = frozenset({2})
+        self.is_recorded = True
         self.later: dict[str, Any] = {}
         monkeypatch.setattr(Api, "__init__", lambda api, url, context, **options: None)
         monkeypatch.setattr(Api, "__exit__", lambda *given: None)
@@ -107,7 +114,12 @@ class Lab:
         monkeypatch.setattr(Credentials, "context", lambda credentials: None)
         monkeypatch.setattr(access, "credentials", lambda lab_dir: Credentials.in_folder(folder))
         monkeypatch.setattr(recording, "acknowledged", lambda work: self.acknowledged)
+        monkeypatch.setattr(recording, "require", lambda lab_dir: self._require_recorded())
         monkeypatch.setattr(ledger, "numbers_found", lambda api, name: self._or_raise(self.writes))
+
+    def _require_recorded(self) -> None:
+        if not self.is_recorded:
+            raise LabProblem("nothing was recorded")
 
     @staticmethod
     def _or_raise(value: Any) -> Any:
@@ -116,13 +128,16 @@ class Lab:
         return value
 
     def look(self, names: str = "lost-write, new-cluster, reset-node") -> dict[Violation, ViolationState]:
+        return {name: sighting.state for name, sighting in self.sighted(names).items()}
+
+    def sighted(self, names: str) -> dict[Violation, Sighting]:
         drill = loads(DRILL + f"fail_if: [{names}]\n", "mine.yml", Drill)
         api: Any = type("FakeApi", (), {"tunnel": None})()
         identity = replace(self.identity, nodes=violations.identify_nodes(self.site))
-        self.guests.answers.update(self.later)
+        # the first pattern that matches gives the answer
+        self.guests.answers = {**self.later, **self.guests.answers, **self.later}
         attempt = Attempt("mine", "", "", 7, self.room.at, identity=identity)
-        seen = violations.look(self.room.lab_dir, self.site, api, drill, attempt)
-        return {name: sighting.state for name, sighting in seen.items()}
+        return violations.look(self.room.lab_dir, self.site, api, drill, attempt)
 
 
 @pytest.fixture
@@ -147,6 +162,28 @@ def test_a_lab_that_does_not_answer_is_unknown(lab: Lab) -> None:
     assert set(lab.look().values()) == {ViolationState.UNCHECKED}
 
 
+@pytest.mark.parametrize(
+    ("stored", "state"),
+    [
+        (NEW, ViolationState.FOUND),
+        (OLD, ViolationState.ABSENT),
+        # a member that has not joined yet
+        ("", ViolationState.UNCHECKED),
+    ],
+)
+def test_a_cluster_that_refuses_halab_is_known_by_what_etcd_has(
+    stored: str, state: ViolationState, lab: Lab
+) -> None:
+    lab.uid = Unreachable("https://10.213.7.11:6443 answers 403")
+    lab.later = {"cp2: .*etcdctl": Completed(0, f"{stored}\n", "")}
+    seen = lab.sighted("new-cluster")[Violation.NEW_CLUSTER]
+    assert seen.state is state
+    if state is ViolationState.FOUND:
+        assert seen.seen == "the namespace kube-system has another UID on etcd on cp2: this is a new cluster"
+    elif state is ViolationState.UNCHECKED:
+        assert seen.seen.endswith("answers 403"), "it says more than the error of etcd"
+
+
 def test_odd_output_of_a_machine_is_unknown(lab: Lab) -> None:
     lab.later = {"sha256sum": Completed(0, "what?", "")}
     assert lab.look("reset-node") == {Violation.RESET_NODE: ViolationState.UNCHECKED}
@@ -160,6 +197,13 @@ def test_an_answer_that_is_not_of_the_api_is_unknown(lab: Lab) -> None:
 def test_without_an_acknowledged_write_none_is_lost(lab: Lab) -> None:
     lab.identity, lab.acknowledged, lab.writes = Identity(), frozenset(), SILENT
     assert lab.look("lost-write") == {Violation.LOST_WRITE: ViolationState.ABSENT}
+
+
+def test_writes_that_were_not_recorded_are_not_known_to_be_there(lab: Lab) -> None:
+    lab.is_recorded = False
+    assert lab.look("lost-write") == {Violation.LOST_WRITE: ViolationState.UNCHECKED}
+    lab.writes = {2}
+    assert lab.look("lost-write") == {Violation.LOST_WRITE: ViolationState.FOUND}, "seen is seen"
 
 
 def test_a_machine_that_does_not_answer_at_the_start_is_left_out(lab: Lab) -> None:
