@@ -28,8 +28,17 @@ seed_option = click.option(
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=drill_names)
 @click.option("--all", "is_all", is_flag=True, help="Check all drills that come with halab.")
 @seed_option
+@click.option(
+    "--times",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Run the solution this many times, each time on a restored lab.",
+)
 @json_option
-def prove(file: Path, names: Sequence[str], is_all: bool, seed: int | None, as_json: bool) -> int:
+def prove(
+    file: Path, names: Sequence[str], is_all: bool, seed: int | None, times: int, as_json: bool
+) -> int:
     """Check that drills can be solved and that wrong attempts fail (for authors of drills).
 
     For each attempt, the lab is restored and broken. After the break, no task may be done; the solution must pass,
@@ -52,7 +61,9 @@ def prove(file: Path, names: Sequence[str], is_all: bool, seed: int | None, as_j
     lab_dir = lab_dir_of(file)
     proofs: list[Proof] = []
     with reset_named(lab_dir):
-        for proof in proving.prove_all(lab_dir, names or library.names(), progress(), seed=seed):
+        for proof in proving.prove_all(
+            lab_dir, names or library.names(), progress(), seed=seed, times=times
+        ):
             proofs.append(proof)
             if not as_json:
                 echo("\n".join(_lines(proof)))

@@ -21,6 +21,7 @@ from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
 
 NOTHING, SOLUTION = "do nothing", "solve"
+_UNSEEN = "no wrong attempt shows that halab would see it: {}"
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,14 @@ def prove_all(
     progress: Progress,
     *,
     seed: int | None = None,
+    times: int = 1,
     deps: DrillDeps = REAL_DEPS,
     act: Acting = _act,
 ) -> Iterator[Proof]:
     """Prove drills one after another on one lab. A drill that cannot run, or that breaks, does not stop the others.
 
-    A drill with parts is proved with several seeds, until every part was drawn; with `seed`, only with that.
+    The solution is tried `times` times. A drill with parts is proved with several seeds, until every part was drawn;
+    with `seed`, only with that.
 
     Raises BadUsage or BadFile before the first one if a drill cannot be read, and the error of a lab that cannot be
     restored.
@@ -80,14 +83,14 @@ def prove_all(
         trials: list[ProofAttempt] = []
         try:
             lab_actions.require_kind(labs.existing(lab_dir), script.drill)
-            for trial in prover.trials(name, used):
+            for trial in prover.trials(name, used, times):
                 trials.append(trial)
         except Unable as error:
             yield Proof(script.name, used, Verdict.SKIP, tuple(trials), error.message)
         except HalabError as error:
             yield Proof(script.name, used, Verdict.ERROR, tuple(trials), error.message)
         else:
-            yield Proof(script.name, used, _worst(trials), tuple(trials))
+            yield _proof(script, used, trials)
     prover.restore()
 
 
@@ -101,6 +104,17 @@ def _planned(
             yield from ((name, script, each) for each in library.covering_seeds(name))
         else:
             yield name, script, secrets.randbelow(10**6)
+
+
+def _proof(script: DrillScript, seed: int, trials: Sequence[ProofAttempt]) -> Proof:
+    """The proof of a drill whose trials have come to an end."""
+    drill, verdict, reason = script.drill, _worst(trials), ""
+    seen = {name for trial in trials for name in trial.grade.violated}
+    unseen = [name for name in drill.fail_if if name not in seen]
+    # a seed draws only some of the attempts of a drill with parts
+    if verdict is Verdict.PASS and unseen and not drill.parts:
+        verdict, reason = Verdict.FAIL, _UNSEEN.format(", ".join(unseen))
+    return Proof(script.name, seed, verdict, tuple(trials), reason)
 
 
 def _worst(trials: Sequence[ProofAttempt]) -> Verdict:
@@ -122,7 +136,7 @@ class _Prover:
     act: Acting
     last: Attempt | None = None
 
-    def trials(self, name: str, seed: int) -> Iterator[ProofAttempt]:
+    def trials(self, name: str, seed: int, times: int) -> Iterator[ProofAttempt]:
         """Yield the trials of a drill, each on a lab that was restored and broken again.
 
         Doing nothing comes first. The next attempt goes on from there, because nothing was done.
@@ -130,7 +144,7 @@ class _Prover:
         drill = library.find(name, seed).drill
         view: View | None = None
         try:
-            for trial in [NOTHING, *drill.wrong, SOLUTION]:
+            for trial in [NOTHING, *drill.wrong, *[SOLUTION] * times]:
                 view = view or self._start(name, seed)
                 judged, view = _tried(self.lab_dir, trial, view, self.progress, self.deps, self.act)
                 self.last = view.attempt

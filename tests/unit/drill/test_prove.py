@@ -44,6 +44,33 @@ def test_every_attempt_has_a_lab_that_was_broken_again(room: DrillRoom) -> None:
     assert trials["solve"].grade.score == 100
 
 
+def test_the_solution_must_pass_as_often_as_the_author_wants(room: DrillRoom) -> None:
+    def fail_again() -> None:
+        if room.did.count("restore") == 2:
+            raise CommandFailed("it hangs", code=1)
+
+    room.during["restore"] = fail_again
+    [proof] = prove_all(
+        room.lab_dir, [room.name], room.progress, seed=7, times=2, deps=room.deps, act=room.act
+    )
+    assert [(trial.name, trial.verdict) for trial in proof.trials][-2:] == [
+        ("solve", Verdict.PASS),
+        ("solve", Verdict.FAIL),
+    ]
+    assert proof.verdict is Verdict.FAIL
+
+
+def test_what_a_drill_fails_for_must_be_seen_in_a_wrong_attempt(room: DrillRoom) -> None:
+    room.write(DRILL + "fail_if: [reset-node, lost-write]\n")
+    room.during["restart"] = lambda: room.sighted.update({Violation.RESET_NODE: RESET})
+    [proof] = prove_all(room.lab_dir, [room.name], room.progress, seed=7, deps=room.deps, act=room.act)
+    assert {trial.verdict for trial in proof.trials} == {Verdict.PASS}
+    assert (proof.verdict, proof.reason) == (
+        Verdict.FAIL,
+        "no wrong attempt shows that halab would see it: lost-write",
+    )
+
+
 def test_a_proof_leaves_neither_an_attempt_nor_a_history(room: DrillRoom) -> None:
     proved(room)
     assert not room.work.drill.exists()
