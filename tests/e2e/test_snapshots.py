@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 
+import pytest
 from support.cli_driver import UserLab, end
 
 
@@ -17,6 +18,8 @@ def namespaces(lab: UserLab) -> set[str]:
     return set(lab.ok("kubectl", "--", "get", "namespaces", "-o", "name").split())
 
 
+# scripts/test restores the lab that `up` made for drills, four times
+@pytest.mark.nightly
 def test_reset_restores_the_lab_that_up_made_though_a_machine_is_gone(haproxy_lab: UserLab) -> None:
     assert "up" in snapshots(haproxy_lab)
     haproxy_lab.ok("kubectl", "--", "create", "namespace", "made-later")
