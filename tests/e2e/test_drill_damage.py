@@ -73,8 +73,8 @@ wrong:
           printf '\\n---\\n'
           read_map kubelet-config kubelet
           printf '\\n---\\napiVersion: kubeadm.k8s.io/v1beta4\\nkind: InitConfiguration\\n'
-          printf 'localAPIEndpoint: \\{advertiseAddress: "{cp1}"}\\n'
-          printf 'nodeRegistration: \\{name: cp1, imagePullPolicy: Never}\\n'
+          printf 'localAPIEndpoint: {advertiseAddress: "{cp1}"}\\n'
+          printf 'nodeRegistration: {name: cp1, imagePullPolicy: Never}\\n'
         } >init.yaml
         kubeadm reset --force
         kubeadm init --config init.yaml --ignore-preflight-errors=all --skip-phases=addon
