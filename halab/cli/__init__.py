@@ -51,6 +51,7 @@ _COMMANDS = {
     "heal": "fault",
     "report": "scenario",
     "bounds": "bounds",
+    "history": "history",
     "pack": "archive",
     "replay": "archive",
     "down": "lab",

@@ -15,7 +15,7 @@ from halab.errors import ExitCode
 
 if TYPE_CHECKING:
     from halab.config.scenario import Scenario
-    from halab.report.recorded_runs import RecordedRuns
+    from halab.report.recorded_runs import RecordedRuns, Refused
 
 
 @click.command("bounds")
@@ -71,7 +71,7 @@ def bounds_command(
         echo(bounds_text.comments(measured))
     else:
         echo_raw(table.bounds(measured, standings))
-    _print_left_out(recorded)
+    print_left_out(recorded.left_out, recorded.refused)
     return ExitCode.ERROR if recorded.refused else ExitCode.PASSED
 
 
@@ -105,10 +105,10 @@ def _recorded(folders: Sequence[Path], names: Sequence[str]) -> RecordedRuns:
     return recorded
 
 
-def _print_left_out(recorded: RecordedRuns) -> None:
+def print_left_out(left_out: Mapping[str, int], refused: Sequence[Refused]) -> None:
     """Say on standard error which runs do not count, and which cannot be read."""
-    if recorded.left_out:
-        reasons = ", ".join(f"{reason} ({count})" for reason, count in recorded.left_out.items())
+    if left_out:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in left_out.items())
         echo(f"runs that do not count: {reasons}", err=True)
-    for refused in recorded.refused:
-        echo(f"cannot be judged: {refused.folder}: {refused.why}", err=True)
+    for each in refused:
+        echo(f"cannot be judged: {each.folder}: {each.why}", err=True)

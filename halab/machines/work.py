@@ -120,6 +120,11 @@ class Work:
         return self.runs / "drills.jsonl"
 
     @property
+    def history(self) -> Path:
+        """The figures of the recorded runs, for `halab history`. It stays with them."""
+        return self.runs / "history.sqlite"
+
+    @property
     def game_day(self) -> Path:
         """What the game day that is running needs: its permit, its plan, and what people tell it."""
         return self.path / "game-day"

@@ -14,28 +14,26 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from halab.config.expectation import Expectation
 from halab.config.kubernetes import minor_of
 from halab.config.load_balancer import Balancer
 from halab.config.load_balancer_choices import BackendCheck
 from halab.config.quantities import Bounds, Promise
 from halab.config.scenario import Scenario
-from halab.config.step import AnyStep, Expect, Join
+from halab.config.step import AnyStep, Expect
 from halab.config.twin import Verdict
 from halab.printable import counted
-from halab.report.campaign import RECOVERY
+from halab.report.bounded import Bounded, bounded_amounts
 from halab.report.promise_bounds import MeasuredPromise, Standing
 from halab.scenario.record.folder import Meta
 from halab.scenario.record.lanes import time_limit_seconds
 from halab.scenario.verdict.judgement import Unit
-from halab.scenario.verdict.promises import Limit, limits, promised, subject, waiting
 from halab.scenario.verdict.result import PromiseOutcome, PromiseStatus, Result
 
 # Smaller values of a figure are not told apart: a smaller share may be one or two questions of a short window. For
 # times, the resolution is the time limit of a question.
 _RESOLUTION = {Unit.SHARE: 0.05, Unit.COUNT: 1.0}
-_COUNTED = (Verdict.PASS, Verdict.FAIL)
-_JUDGED = (PromiseStatus.KEPT, PromiseStatus.BROKEN)
+COUNTED = (Verdict.PASS, Verdict.FAIL)
+JUDGED = (PromiseStatus.KEPT, PromiseStatus.BROKEN)
 _USUAL_CONTROL_PLANES = 3
 _NOT_COUNTED = {Verdict.ERROR: "ended in an error", Verdict.SKIP: "skipped"}
 _OTHER_STEPS = "with other steps than today"
@@ -162,7 +160,7 @@ def _measured(scenario: Scenario, place: Place, runs: Sequence[JudgedRun]) -> Sc
 
 def _why_not(run: JudgedRun, scenario: Scenario) -> str:
     """Why a run does not count; empty if it does."""
-    if run.result.verdict not in _COUNTED:
+    if run.result.verdict not in COUNTED:
         return _NOT_COUNTED[run.result.verdict]
     return "" if _steps(run.scenario) == _steps(scenario) else _OTHER_STEPS
 
@@ -192,7 +190,7 @@ def _kind(value: Any) -> str:
 
 def _promises(scenario: Scenario, runs: Sequence[JudgedRun]) -> Iterator[MeasuredPromise]:
     """The bounded amounts of all promises that apply to some run."""
-    for bounded in _bounded(scenario):
+    for bounded in bounded_amounts(scenario):
         outcomes = [
             (run.meta, outcome)
             for run in runs
@@ -203,44 +201,10 @@ def _promises(scenario: Scenario, runs: Sequence[JudgedRun]) -> Iterator[Measure
             yield _measured_promise(bounded, outcomes)
 
 
-@dataclass(frozen=True)
-class _Bounded:
-    """One bounded amount of a promise; the lab's patience stretches it if `is_waited`."""
-
-    name: str
-    promised: str
-    what: str
-    limit: Limit
-    is_waited: bool = True
-
-
-def _bounded(scenario: Scenario) -> Iterator[_Bounded]:
-    for number, step in enumerate(scenario.steps, 1):
-        if isinstance(step, Expect):
-            expectation = step.expectation
-            for limit in limits(expectation):
-                words, what = promised(_alone(expectation, limit)), subject(expectation, limit)
-                yield _Bounded(f"step {number}", words, what, limit, waiting(expectation) is not None)
-        elif isinstance(step, Join):
-            limit = Limit("ended after", Unit.SECONDS, step.limit_seconds)
-            what = f"kubeadm join on {step.fault} {step.ending}"
-            yield _Bounded(f"step {number}", step.promised, what, limit)
-    recover = scenario.recover
-    limit = Limit("steady after", Unit.SECONDS, recover.steady.within_seconds)
-    words = f"steady {recover.steady} from the {recover.origin}"
-    yield _Bounded(RECOVERY, words, RECOVERY, limit)
-
-
-def _alone(expectation: Expectation, limit: Limit) -> Expectation:
-    """The expectation without its other amounts."""
-    others = {other.what for other in limits(expectation)} - {limit.what}
-    return expectation.model_copy(update={what.replace(" ", "_"): None for what in others})
-
-
-def _measured_promise(bounded: _Bounded, outcomes: Sequence[tuple[Meta, PromiseOutcome]]) -> MeasuredPromise:
+def _measured_promise(bounded: Bounded, outcomes: Sequence[tuple[Meta, PromiseOutcome]]) -> MeasuredPromise:
     """The promise with the figures of all runs of one place: these have the same patience and kind of processors."""
     meta = outcomes[0][0]
-    judged = [outcome for _, outcome in outcomes if outcome.standing in _JUDGED]
+    judged = [outcome for _, outcome in outcomes if outcome.standing in JUDGED]
     figures = [figure for outcome in judged for figure in outcome.figures]
     return MeasuredPromise(
         name=bounded.name,

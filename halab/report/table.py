@@ -15,6 +15,7 @@ from halab.printable import counted, one_line, printable
 from halab.report import wording
 from halab.report.bounds import MeasuredBounds
 from halab.report.campaign import CLIENTS, RECOVERY, Campaign, Spread
+from halab.report.history import ScenarioHistory
 from halab.report.matrix import CellState, MatrixReport
 from halab.report.promise_bounds import FEWEST_RUNS, MeasuredPromise, Standing
 from halab.scenario.verdict.result import PromiseKind, PromiseStatus, Result
@@ -49,6 +50,8 @@ _CELL_STYLES = {
 }
 # With more cells, only those that did not pass are printed.
 _MOST_CELLS = 40
+# So many of the newest runs are drawn in a line of a history.
+_MOST_COLUMNS = 30
 _STANDING_STYLES = {
     Standing.BROKEN: "bold red",
     Standing.TIGHT: "red",
@@ -186,6 +189,31 @@ def bounds(measured: MeasuredBounds, only: Collection[str] = ()) -> str:
         console.print(_text(f"no runs: {', '.join(measured.without_runs)}"))
     totals = ", ".join(f"{count} {standing}" for standing, count in measured.totals.items() if count)
     console.print(_text(f"promises: {totals or 'none'}; with fewer than {FEWEST_RUNS} runs: {measured.few}"))
+    return _stripped(sink)
+
+
+def history(shown: ScenarioHistory) -> str:
+    """For each place, the verdicts of its runs and a line for each figure. Drawings have the oldest run on the left."""
+    from rich.text import Text
+
+    sink, console = _console()
+    console.print(Text(printable(shown.name), "bold").append(_text(f": {shown.title}")))
+    for place in shown.places:
+        console.print()
+        console.print(_text(f"behind {place.in_words}"))
+        table = _table(("", "promised"), ("runs", "p50", "p95", "worst", "newest"), ("over time",))
+        marks = "".join(wording.VERDICT_MARKS[run.verdict] for run in place.runs[-_MOST_COLUMNS:])
+        table.add_row("verdict", "", str(len(place.runs)), "", "", "", str(place.runs[-1].verdict), marks)
+        for series in place.series:
+            spread = series.spread
+            amounts = (spread.p50, spread.p95, spread.worst, spread.values[-1])
+            drawn = [figure.value if figure else None for figure in series.figures[-_MOST_COLUMNS:]]
+            table.add_row(
+                *map(_text, (spread.name, spread.promised, str(len(spread.values)))),
+                *(_text(series.amount(value)) for value in amounts),
+                wording.heights(drawn),
+            )
+        console.print(table)
     return _stripped(sink)
 
 

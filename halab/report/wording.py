@@ -24,6 +24,20 @@ MARKS = {
     PromiseStatus.LEFT_OUT: "–",
 }
 
+VERDICT_MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.ERROR: "?", Verdict.SKIP: "–"}
+# Of a small drawing in text, from the lowest value to the highest.
+_HEIGHTS = "▁▂▃▄▅▆▇█"
+
+
+def heights(values: Sequence[float | None]) -> str:
+    """Values as a drawing of one line: `▁▁▂▁█`; `·` for a missing one. The height is in proportion to the highest."""
+    highest = max((value for value in values if value is not None), default=0.0)
+    steps = len(_HEIGHTS) - 1
+    return "".join(
+        "·" if value is None else _HEIGHTS[round(steps * value / highest) if highest else 0]
+        for value in values
+    )
+
 
 def amount(unit: Unit, value: float) -> str:
     formats = {Unit.SECONDS: format_duration, Unit.SHARE: format_share, Unit.COUNT: format_count}

@@ -12,7 +12,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,12 @@ from support.matrix_builder import matrix_of
 from support.states_builder import power_cut
 
 from halab import report
-from halab.report import comparison, matrix, overview, page
+from halab.config.twin import Verdict
+from halab.report import comparison, history_page, matrix, overview, page
 from halab.report.comparison import ComparedLab, Comparison
+from halab.report.history import HistoryRun, history_of
+from halab.report.history_file import HistoryFile
+from halab.report.history_update import HistoryUpdate
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.verdict.verdict import judge
 
@@ -65,13 +71,35 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     command = ("halab", "compare", "--set", "load_balancer.kind=haproxy,nginx,lost", "stop-apiserver")
     compared = comparison.write(folder, Comparison(labs, command, "2026-11-29T10:15:00+01:00", 912.5))
     crossed = matrix.write(folder, matrix_of(runs))
+    over_time = folder / "history.html"
+    update = HistoryUpdate(HistoryFile(folder / "history.sqlite"))
+    update.add_all([run.path for run, _ in runs])
+    # the same run again and again, on later days and with other figures
+    entries = update.file.runs("stop-apiserver")[:2]
+    over_time.write_text(history_page.html(history_of(repeated(entries)), folder, over_time))
     return {
         "matrix": crossed,
         "busy": busy,
         "overview": campaign,
         "comparison": compared,
+        "history": over_time,
         **{run.path.name: run.page for run, _ in runs},
     }
+
+
+def repeated(entries: Sequence[HistoryRun]) -> list[HistoryRun]:
+    """Runs of 20 days: their figures grow, the version changes, and some fail."""
+    return [
+        replace(
+            run,
+            started=(run.moment + timedelta(days=day)).isoformat(),
+            kubernetes=f"{run.kubernetes}{day // 8}",
+            verdict=Verdict.FAIL if day % 13 == 0 else run.verdict,
+            figures=tuple(replace(each, value=each.value * (1 + day / 20)) for each in run.figures),
+        )
+        for run in entries
+        for day in range(20)
+    ]
 
 
 @pytest.fixture
@@ -115,6 +143,7 @@ def run(browser: str, folder: Path, *arguments: str) -> str:
         ("busy", DESK, LIGHT), ("busy", DESK, DARK), ("busy", PROJECTOR, LIGHT), ("busy", PHONE, LIGHT),
         ("overview", DESK, LIGHT), ("overview", DESK, DARK), ("overview", PROJECTOR, LIGHT),
         ("overview", PHONE, DARK), ("comparison", DESK, LIGHT), ("comparison", PHONE, DARK),
+        ("history", DESK, LIGHT), ("history", PHONE, DARK),
         ("matrix", DESK, LIGHT), ("matrix", DESK, DARK), ("matrix", PHONE, DARK), ("matrix", PROJECTOR, LIGHT),
     ],
 )  # fmt: skip
@@ -133,7 +162,7 @@ def test_a_page_is_readable(
     assert brightness < 120 if scheme == DARK else brightness > 600
 
 
-@pytest.mark.parametrize("name", ["busy", "overview", "comparison", "matrix", RECORDED[0]])
+@pytest.mark.parametrize("name", ["busy", "overview", "comparison", "history", "matrix", RECORDED[0]])
 def test_a_page_prints_on_a4(name: str, pages: dict[str, Path], browser: str, tmp_path: Path) -> None:
     printed = tmp_path / "page.pdf"
     run(browser, tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={printed}", pages[name].as_uri())
@@ -146,7 +175,7 @@ def test_a_page_prints_on_a4(name: str, pages: dict[str, Path], browser: str, tm
         assert (float(wide), float(high)) == pytest.approx((841.9, 595.3), abs=2)
 
 
-@pytest.mark.parametrize("name", ["busy", "overview", "comparison", "matrix", *RECORDED])
+@pytest.mark.parametrize("name", ["busy", "overview", "comparison", "history", "matrix", *RECORDED])
 def test_a_page_links_nothing_outside_of_its_folder(name: str, pages: dict[str, Path]) -> None:
     text = pages[name].read_text()
     assert not re.search(r"https?://|<script|<link|@import|url\((?!#)", text)

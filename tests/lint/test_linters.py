@@ -42,6 +42,7 @@ HOMES = {
     "dns": {"halab.cluster.names"},
     "starlette": {"halab.serve"},
     "uvicorn": {"halab.serve"},
+    "sqlite3": {"halab.report.history_file"},
 }
 SCRIPTS = sorted(
     path
