@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from halab.config.twin import Verdict
+from halab.config.twin import Verdict, twin_name
 from halab.scenario.run.duration import longest_seconds, minutes
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.result import Result
@@ -21,7 +21,7 @@ class PlannedRun:
     twin: bool = False
 
     def __str__(self) -> str:
-        return f"{self.script.name}{' (its losing twin)' if self.twin else ''}"
+        return twin_name(self.script.name) if self.twin else self.script.name
 
     def is_as_expected(self, result: Result, *, proving: bool) -> bool:
         """True for a skip, and for the expected verdict: a pass or, if `proving`, the verdict its twin promises."""

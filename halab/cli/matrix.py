@@ -52,8 +52,7 @@ def plan_command(file: Path, folder: Path | None, as_json: bool) -> None:
 
     The times come from recorded runs: those of this matrix, and those of the lab beside it. The last column says from
     which. For a scenario that was never run, it is an estimate: the sum of its limits. A run without problems takes a
-    fraction of it. A scenario that needs what the lab does not have is skipped at once, but the plan counts it like
-    the others.
+    fraction of it. A scenario that needs what a lab does not have is skipped there, and takes no time.
 
     \b
     Example:
@@ -173,16 +172,22 @@ def _folder_of(file: Path) -> Path:
 
 def _rows(shown: Forecast) -> Iterator[tuple[object, ...]]:
     for cell in shown.standing.plan.cells:
+        if cell.lacking:
+            yield cell.lab.name, cell.name, 0, 0, "skipped", cell.lacking
+            continue
         time = shown.of(cell)
         takes = f"{'up to' if time.is_limit else 'about'} {duration(round(time.seconds))}"
         done = shown.standing.done(cell)
-        yield cell.lab.name, cell.script.name, shown.standing.plan.repeat, done, takes, time.source_in_words
+        yield cell.lab.name, cell.name, shown.standing.plan.repeat, done, takes, time.source_in_words
 
 
 def _summary(shown: Forecast) -> str:
     """How many labs, cells and runs there are, how many runs are still to be played, and how long these take."""
     standing = shown.standing
     sizes = f"{counted(len(standing.plan.labs), 'lab')}, {counted(len(standing.plan.cells), 'cell')}"
+    skipped = len(standing.plan.cells) - len(standing.plan.playable)
+    if skipped:
+        sizes += f" ({skipped} skipped)"
     if not standing.pending_count:
         return f"{sizes}: all {counted(standing.planned_count, 'run')} are complete"
     left = f"{standing.pending_count} of {counted(standing.planned_count, 'run')} to play"

@@ -37,6 +37,11 @@ class Matrix(Model):
     takes_all: bool = Field(
         False, alias="all", description="whether every scenario that comes with halab runs"
     )
+    twins: bool = Field(
+        False,
+        description="whether the losing twin of each scenario runs too; its cell passes if it ends as the scenario "
+        "declares",
+    )
     repeat: int = Field(1, ge=1, le=1000, description="how many times each scenario runs on each lab")
     seed: int | None = Field(
         None,

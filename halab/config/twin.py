@@ -21,6 +21,11 @@ class Verdict(StrEnum):
     SKIP = "skip"
 
 
+def twin_name(scenario: str) -> str:
+    """The losing twin of a scenario, in words: `stop-apiserver (its losing twin)`."""
+    return f"{scenario} (its losing twin)"
+
+
 class Replacement(Model):
     """A fault that replaces another one. Without `with`, it takes the options of that fault."""
 

@@ -83,6 +83,16 @@ class Capabilities:
     lacking: Mapping[str, str]
 
 
+def ruled_out(provider: ProviderKind, disk_cache: DiskCache, *, has_name: bool) -> dict[Capability, str]:
+    """What a lab cannot do as its file says, and why. `has_name`: its endpoint has a name."""
+    lacking = dict(_OF_A_CONTAINER) if provider is ProviderKind.DOCKER else {}
+    if disk_cache is DiskCache.UNSAFE and provider is ProviderKind.LIBVIRT:
+        lacking[Capability.SAFE_DISK] = _UNSAFE
+    if not has_name:
+        lacking[Capability.ENDPOINT_NAME] = _NO_NAME
+    return lacking
+
+
 def probe(site: Site) -> Capabilities:
     """Try every capability on the first control plane, and leave nothing behind. The other machines are equal to it."""
     machine = site.lab.control_planes[0].name
@@ -98,15 +108,9 @@ def probe(site: Site) -> Capabilities:
     results = {name: why if why == "yes" else f"{_TRIED[name]}: {why}" for name, why in results.items()}
     if not is_container:
         results[Capability.DISK_THROTTLE] = _throttled(site)
-    results |= {name: why if is_container else "yes" for name, why in _OF_A_CONTAINER.items()}
-    # both providers can save and restore a lab
-    results[Capability.SNAPSHOT] = "yes"
-    results[Capability.SAFE_DISK] = (
-        _UNSAFE
-        if site.lab.disk_cache is DiskCache.UNSAFE and site.lab.provider is ProviderKind.LIBVIRT
-        else "yes"
-    )
-    results[Capability.ENDPOINT_NAME] = "yes" if site.lab.endpoint_name else _NO_NAME
+    provider = ProviderKind.DOCKER if is_container else site.lab.provider
+    known = ruled_out(provider, site.lab.disk_cache, has_name=site.lab.endpoint_name is not None)
+    results |= {name: known.get(name, "yes") for name in Capability if name not in _TRIED}
     return Capabilities(
         has=frozenset(name for name, why in results.items() if why == "yes"),
         lacking={name: why for name, why in sorted(results.items()) if why != "yes"},

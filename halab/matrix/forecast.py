@@ -82,7 +82,9 @@ def as_data(forecast: Forecast) -> dict[str, Any]:
             {
                 "lab": cell.lab.name,
                 "scenario": cell.script.name,
-                "runs": plan.repeat,
+                "is_twin": cell.twin,
+                "lacking": cell.lacking or None,
+                "runs": 0 if cell.lacking else plan.repeat,
                 "done": standing.done(cell),
                 "seconds": round(forecast.of(cell).seconds, 1),
                 "source": str(forecast.of(cell).source),

@@ -14,7 +14,7 @@ from halab.config.loading import Written, nearest
 from halab.config.matrix import SCENARIO, Matrix
 from halab.errors import BadFile, BadUsage, HalabError, Problem
 from halab.lifecycle.lab import open_file
-from halab.matrix import named_files
+from halab.matrix import named_files, skips
 from halab.matrix.plan import Cell, MatrixLab, MatrixPlan
 from halab.scenario.run import library
 from halab.scenario.run.library import Script
@@ -75,10 +75,16 @@ def find(path: Path) -> MatrixPlan:
         lab_file=lab_file,
         axes={axis.name: axis.shown for axis in axes},
         scripts=tuple(scripts),
-        cells=tuple(Cell(lab, script) for lab in labs for script in kept[lab.name]),
+        cells=tuple(
+            Cell(lab, script, twin, skips.lacking(lab.written, script.scenario, twin=twin))
+            for lab in labs
+            for script in kept[lab.name]
+            for twin in ((False, True) if matrix.twins else (False,))
+        ),
         repeat=matrix.repeat,
         seed=matrix.seed,
         is_shuffled=not matrix.scenarios,
+        has_twins=matrix.twins,
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from halab.campaign.plan import PlannedRun, planned_runs
 from halab.config.lab import LabFile
+from halab.config.scenario import Scenario
+from halab.config.twin import Verdict, twin_name
 from halab.scenario.run.library import Script
 
 
@@ -34,17 +36,33 @@ class MatrixLab:
 
 @dataclass(frozen=True)
 class Cell:
-    """One scenario on one lab."""
+    """One scenario, or its losing twin, on one lab. `lacking` says why the lab cannot run it; empty if it may."""
 
     lab: MatrixLab
     script: Script
+    twin: bool = False
+    lacking: str = ""
+
+    @property
+    def name(self) -> str:
+        return twin_name(self.script.name) if self.twin else self.script.name
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.lab.name, self.script.name
+        return self.lab.name, self.name
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario as it is played."""
+        return self.script.scenario.losing() if self.twin else self.script.scenario
+
+    @property
+    def expected(self) -> Verdict:
+        """The verdict with which the cell passes."""
+        return self.script.scenario.twin.verdict if self.twin else Verdict.PASS
 
     def __str__(self) -> str:
-        return f"{self.script.name} on {self.lab.name}"
+        return f"{self.name} on {self.lab.name}"
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,26 @@ class MatrixPlan:
     repeat: int = 1
     seed: int | None = None
     is_shuffled: bool = False
+    has_twins: bool = False
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The titles of the scenarios and their twins, by the names that their cells have."""
+        return {
+            twin_name(script.name) if twin else script.name: script.scenario.title
+            for script in self.scripts
+            for twin in self.kinds
+        }
+
+    @property
+    def kinds(self) -> tuple[bool, ...]:
+        """Whether a scenario runs itself, its twin, or both: the values of `twin` that its cells have."""
+        return (False, True) if self.has_twins else (False,)
+
+    @cached_property
+    def playable(self) -> list[Cell]:
+        """The cells whose labs can run them, as far as the files say."""
+        return [cell for cell in self.cells if not cell.lacking]
 
     @cached_property
     def labs(self) -> list[MatrixLab]:
@@ -81,19 +119,26 @@ class MatrixPlan:
         """A short hash of what decides a run of a cell: its lab file, its scenario, and the files that these name."""
         scripts = {script.name: _digest(script) for script in self.scripts}
         return {
-            cell.key: _hash(cell.lab.text, cell.lab.named, scripts[cell.script.name])[:16]
+            cell.key: _hash(cell.lab.text, cell.lab.named, scripts[cell.script.name], *["twin"] * cell.twin)[:16]
             for cell in self.cells
         }
 
     def runs(self, seed: int) -> dict[str, list[CellRun]]:
-        """The runs of each lab, by its name. All labs have the same order and the same seeds."""
-        planned = planned_runs(self.scripts, seed, repeat=self.repeat, shuffled=self.is_shuffled)
-        cells = {cell.key: cell for cell in self.cells}
+        """The runs of each lab, by its name. All labs have the same order and the same seeds.
+
+        A twin comes right after its scenario.
+        """
+        planned = [
+            replace(run, twin=twin)
+            for run in planned_runs(self.scripts, seed, repeat=self.repeat, shuffled=self.is_shuffled)
+            for twin in self.kinds
+        ]
+        cells = {cell.key: cell for cell in self.playable}
         return {
             lab.name: [
                 CellRun(cells[key], run.seed - seed + 1, run)
                 for run in planned
-                if (key := (lab.name, run.script.name)) in cells
+                if (key := (lab.name, str(run))) in cells
             ]
             for lab in self.labs
         }

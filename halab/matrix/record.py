@@ -55,11 +55,17 @@ class PlayedRun:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell of the matrix as it was when it was last run."""
+    """A cell of the matrix as it was when it was last run.
+
+    `scenario` says if it is the losing twin. `expected` is the verdict with which it passes, `lacking` why the lab
+    cannot run it.
+    """
 
     lab: str
     scenario: str
     fingerprint: str
+    expected: Verdict = Verdict.PASS
+    lacking: str = ""
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,10 @@ def recorded(folder: Path, shown: Progress) -> list[ReportedCell]:
         ReportedCell(
             labs[cell.lab],
             cell.scenario,
-            written.repeat,
+            0 if cell.lacking else written.repeat,
             _runs_of(found, cell.lab, cell.scenario, written.repeat),
+            cell.expected,
+            cell.lacking,
         )
         for cell in written.cells
     ]
@@ -104,16 +106,18 @@ def report_of(standing: Standing, results: Results, pages: Mapping[str, Path]) -
     cells = [
         ReportedCell(
             labs[cell.lab.name],
-            cell.script.name,
-            plan.repeat,
+            cell.name,
+            0 if cell.lacking else plan.repeat,
             _runs_of(results, *cell.key, plan.repeat),
+            cell.expected,
+            cell.lacking,
         )
         for cell in plan.cells
     ]
     return MatrixReport(
         name=f"{counted(len(plan.scripts), 'scenario')} on {counted(len(plan.labs), 'lab')}",
         axes=plan.axes,
-        scenarios={script.name: script.scenario.title for script in plan.scripts},
+        scenarios=plan.titles,
         labs=list(labs.values()),
         cells=cells,
         seed=standing.seed,
@@ -129,12 +133,12 @@ def _campaign(lab: str, standing: Standing, runs: Mapping[Key, Judged]) -> Campa
     return Campaign(
         name=f"Runs on {lab}",
         seed=standing.seed,
-        order=[run.cell.script.name for run in planned],
+        order=[run.cell.name for run in planned],
         runs=list(runs.values()),
         started=standing.record.started if standing.record else "",
         seconds=seconds,
         not_run=[
-            NotRun(run.cell.script.name, "not played yet")
+            NotRun(run.cell.name, "not played yet")
             for run in planned
             if (*run.cell.key, run.number) not in runs
         ],

@@ -168,10 +168,10 @@ class _RunningMatrix:
     def _play_on(self, lab: MatrixLab, file: Path, runs: Sequence[CellRun]) -> bool:
         """Play the runs of a lab, and return whether the user has interrupted them."""
         lab_dir, begun = open_file(file), RealClock().now()
-        cells = {(run.cell.script.name, run.planned.seed): run for run in runs}
+        cells = {(run.cell.name, run.planned.seed): run for run in runs}
 
         def keep(run: CampaignRun) -> None:
-            self._keep(cells[run.planned.script.name, run.planned.seed], run)
+            self._keep(cells[str(run.planned), run.planned.seed], run)
 
         def play() -> CampaignOutcome:
             planned = [run.planned for run in runs]

@@ -53,7 +53,7 @@ class Standing:
 
     @property
     def planned_count(self) -> int:
-        return len(self.plan.cells) * self.plan.repeat
+        return len(self.plan.playable) * self.plan.repeat
 
     @property
     def pending_count(self) -> int:
@@ -66,7 +66,10 @@ class Standing:
     @property
     def cells(self) -> tuple[PlannedCell, ...]:
         """The cells of the plan, for the record."""
-        return tuple(PlannedCell(*cell.key, self.plan.fingerprints[cell.key]) for cell in self.plan.cells)
+        return tuple(
+            PlannedCell(*cell.key, self.plan.fingerprints[cell.key], cell.expected, cell.lacking)
+            for cell in self.plan.cells
+        )
 
     def changes(self) -> Iterator[str]:
         """What has changed since the matrix was last run, in sentences; nothing for a new matrix."""

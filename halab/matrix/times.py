@@ -13,7 +13,7 @@ from pathlib import Path
 from halab import files
 from halab.config.lab import ProviderKind
 from halab.config.load_balancer import Balancer
-from halab.config.twin import Verdict
+from halab.config.twin import Verdict, twin_name
 from halab.errors import HalabError
 from halab.matrix.plan import Cell, MatrixLab
 from halab.matrix.record import BuiltLab
@@ -86,11 +86,11 @@ class Times:
     def with_run(self, cell: Cell, seconds: float) -> Times:
         """The same after one run more."""
         kind, provider = cell.lab.written.load_balancer.kind, _provider(cell.lab)
-        return replace(self, runs=[*self.runs, MeasuredRun(cell.script.name, kind, provider, seconds)])
+        return replace(self, runs=[*self.runs, MeasuredRun(cell.name, kind, provider, seconds)])
 
     def of(self, cell: Cell) -> Time:
         """How long one run of a cell takes."""
-        written, name = cell.lab.written, cell.script.name
+        written, name = cell.lab.written, cell.name
         same = self._groups.get((name, written.load_balancer.kind, _provider(cell.lab)))
         if same:
             return Time(statistics.median(same), Source.SAME, len(same))
@@ -99,9 +99,9 @@ class Times:
         return Time(self._limit(cell), Source.LIMITS)
 
     def _limit(self, cell: Cell) -> float:
-        key = cell.script.name, cell.lab.written.patience
+        key = cell.name, cell.lab.written.patience
         if key not in self._limits:
-            self._limits[key] = longest_seconds(cell.script.scenario, key[1])
+            self._limits[key] = longest_seconds(cell.scenario, key[1])
         return self._limits[key]
 
     def to_build(self, lab: MatrixLab) -> Time:
@@ -148,9 +148,10 @@ def read(folders: Sequence[Path]) -> list[MeasuredRun]:
             folder = RunFolder(path)
             result = json.loads(files.read(folder.result, files.RECORD_BYTES))
             meta = folder.read_meta()
-            if result["verdict"] in COUNTED and not meta.is_twin and not meta.is_game_day:
+            if result["verdict"] in COUNTED and not meta.is_game_day:
                 seconds = float(result["seconds"])
-                measured.append(MeasuredRun(meta.scenario, meta.load_balancer, meta.provider, seconds))
+                name = twin_name(meta.scenario) if meta.is_twin else meta.scenario
+                measured.append(MeasuredRun(name, meta.load_balancer, meta.provider, seconds))
     return measured
 
 

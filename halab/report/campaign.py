@@ -8,7 +8,7 @@ from functools import cached_property
 
 from halab.config import loading
 from halab.config.scenario import Scenario
-from halab.config.twin import Verdict
+from halab.config.twin import Verdict, twin_name
 from halab.report import wording
 from halab.scenario.record.folder import Meta, RunFolder
 from halab.scenario.record.outage import percentile
@@ -71,7 +71,7 @@ class Tally:
     runs: tuple[tuple[RunFolder, Result], ...]
 
     def __str__(self) -> str:
-        return f"{self.scenario} (its losing twin)" if self.is_twin else self.scenario
+        return twin_name(self.scenario) if self.is_twin else self.scenario
 
     @property
     def title(self) -> str:

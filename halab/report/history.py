@@ -19,7 +19,7 @@ from halab.config import yaml_source
 from halab.config.kubernetes import minor_of
 from halab.config.load_balancer import Balancer
 from halab.config.scenario import Scenario
-from halab.config.twin import Verdict
+from halab.config.twin import Verdict, twin_name
 from halab.printable import counted
 from halab.report import wording
 from halab.report.bounded import bounded_amounts
@@ -219,7 +219,7 @@ class ScenarioHistory:
 
     @property
     def name(self) -> str:
-        return f"{self.scenario} (its losing twin)" if self.is_twin else self.scenario
+        return twin_name(self.scenario) if self.is_twin else self.scenario
 
     @property
     def runs(self) -> list[HistoryRun]:

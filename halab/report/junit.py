@@ -9,11 +9,12 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from halab.config.quantities import format_duration
 from halab.config.twin import Verdict
 from halab.printable import printable
-from halab.report.campaign import Campaign, NotRun
+from halab.report.campaign import Campaign, NotRun, compare_with_expected
 from halab.scenario.verdict.judgement import Unit
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
 _RESULTS = {PromiseStatus.BROKEN: Failure, PromiseStatus.UNJUDGED: Error, PromiseStatus.LEFT_OUT: Skipped}
+_UNEXPECTED = {Verdict.FAIL: Failure, Verdict.ERROR: Error, Verdict.SKIP: Skipped}
 
 
 def text(result: Result) -> str:
@@ -28,15 +29,24 @@ def merged(campaign: Campaign) -> str:
         name = f"{tally.scenario} (losing twin)" if tally.is_twin else tally.scenario
         for number, result in enumerate(tally.results, 1):
             count = f", {number} of {len(tally.runs)}" if len(tally.runs) > 1 else ""
-            runs.append((name + count, result))
+            runs.append((name + count, result, tally.expected))
     return of_runs(campaign.name, runs, campaign.not_run)
 
 
 def of_runs(
-    name: str, runs: Sequence[tuple[str, Result]], not_run: Sequence[NotRun], lost: Sequence[NotRun] = ()
+    name: str,
+    runs: Sequence[tuple[str, Result, Verdict]],
+    not_run: Sequence[NotRun],
+    lost: Sequence[NotRun] = (),
 ) -> str:
-    """The XML of several runs with the names of their suites. `lost` are runs that could not take place: errors."""
-    suites = [_suite(result, suite_name) for suite_name, result in runs]
+    """The XML of several runs, with the names of their suites and the verdicts that are expected.
+
+    `lost` are runs that could not take place: errors.
+    """
+    suites = [
+        _suite_of_twin(result, suite_name, expected) if result.is_twin else _suite(result, suite_name)
+        for suite_name, result, expected in runs
+    ]
     for title, missing, kind in (("not run", not_run, Skipped), ("could not run", lost, Error)):
         if missing:
             suites.append(_suite_of_missing(title, missing, kind))
@@ -73,6 +83,24 @@ def _suite(result: Result, name: str) -> TestSuite:
         case = TestCase(printable(result.title), printable(f"halab.{result.scenario}"))
         case.result = [Skipped(printable("; ".join(result.reasons)))]
         suite.add_testcase(case)
+    suite.update_statistics()
+    suite.time = round(result.seconds, 3)
+    return suite
+
+
+def _suite_of_twin(result: Result, name: str, expected: Verdict) -> TestSuite:
+    """One test case: a losing twin must end as its scenario declares, and most of them break a promise."""
+    suite = TestSuite(printable(name))
+    suite.timestamp = printable(result.started)
+    for key, value in _properties(result).items():
+        suite.add_property(key, printable(value))
+    case = TestCase(f"the losing twin ends with {expected}", printable(f"halab.{result.scenario}"))
+    compared = compare_with_expected(result.verdict, expected)
+    if compared is not Verdict.PASS:
+        entry = _UNEXPECTED[compared](f"it ended with {result.verdict}")
+        entry.text = printable("\n".join(result.reasons))
+        case.result = [entry]
+    suite.add_testcase(case)
     suite.update_statistics()
     suite.time = round(result.seconds, 3)
     return suite

@@ -18,7 +18,7 @@ from halab.config.twin import Verdict
 from halab.files import replace
 from halab.printable import counted
 from halab.report import junit
-from halab.report.campaign import NotRun
+from halab.report.campaign import NotRun, compare_with_expected
 from halab.report.page import Tile
 from halab.report.run_entries import entries, relative
 from halab.scenario.record.folder import RunFolder
@@ -64,16 +64,26 @@ class ReportedLab:
 
 @dataclass(frozen=True)
 class ReportedCell:
-    """One scenario on one lab: how many runs were planned, and those that took place."""
+    """One scenario on one lab: how many runs were planned, and those that took place.
+
+    A run passes with the verdict that is `expected`: that of a losing twin is not a pass. `lacking` says why the lab
+    cannot run it: then no run was planned.
+    """
 
     lab: ReportedLab
     scenario: str
     planned: int
     runs: tuple[tuple[RunFolder, Result], ...]
+    expected: Verdict = Verdict.PASS
+    lacking: str = ""
 
     @cached_property
     def verdicts(self) -> Counter[Verdict]:
-        return Counter(result.verdict for _, result in self.runs)
+        """The number of runs by verdict, compared with the expected one."""
+        return Counter(self._compared(result) for _, result in self.runs)
+
+    def _compared(self, result: Result) -> Verdict:
+        return compare_with_expected(result.verdict, self.expected)
 
     @property
     def missing(self) -> int:
@@ -105,7 +115,7 @@ class ReportedCell:
         """The runs in a few characters: `4/5` of those judged passed, `4/4 1 error`, `1/1 2 left`; `–` if none."""
         errors, skipped = self.verdicts[Verdict.ERROR], self.verdicts[Verdict.SKIP]
         if not self.runs:
-            return "error" if self.state is CellState.ERROR else "–"
+            return str(self.state) if self.state in (CellState.ERROR, CellState.SKIP) else "–"
         parts = [f"{self.verdicts[Verdict.PASS]}/{self.judged}"] * bool(self.judged)
         parts += [f"{errors} error{'s' if errors > 1 else ''}"] * bool(errors)
         parts += ["skip"] * (bool(skipped) and not parts)
@@ -117,7 +127,7 @@ class ReportedCell:
     def in_words(self) -> str:
         """`4 of 5 judged runs passed (80 %), 1 run ended in an error, 2 runs are missing`."""
         errors, skipped = self.verdicts[Verdict.ERROR], self.verdicts[Verdict.SKIP]
-        parts = []
+        parts = [self.lacking] * (bool(self.lacking) and not self.runs)
         if self.pass_rate is not None:
             passed = self.verdicts[Verdict.PASS]
             parts.append(f"{passed} of {counted(self.judged, 'judged run')} passed ({self.pass_rate:.0%})")
@@ -132,8 +142,8 @@ class ReportedCell:
         reasons = [
             reason
             for _, result in self.runs
-            if result.verdict is not Verdict.PASS
-            for reason in result.reasons
+            if self._compared(result) is not Verdict.PASS
+            for reason in result.reasons or (f"it ended with {result.verdict}, and not with {self.expected}",)
         ]
         return list(
             dict.fromkeys([*reasons, *([self.lab.error] if self.missing and self.lab.error else [])])
@@ -144,7 +154,7 @@ class ReportedCell:
         """The run to which the cell leads: the first of those with the most important verdict."""
         for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.PASS, Verdict.SKIP):
             for folder, result in self.runs:
-                if result.verdict is verdict:
+                if self._compared(result) is verdict:
                     return folder
         return None
 
@@ -255,21 +265,26 @@ def _cell(folder: Path, cell: ReportedCell) -> dict[str, Any]:
         "lab": cell.lab.name,
         "scenario": cell.scenario,
         "state": str(cell.state),
+        "expected": str(cell.expected),
+        "lacking": cell.lacking or None,
         "planned": cell.planned,
         "pass_rate": cell.pass_rate,
         "runs": entries(cell.runs, folder),
     }
 
 
-def _suites(report: MatrixReport) -> Iterator[tuple[str, Result]]:
+def _suites(report: MatrixReport) -> Iterator[tuple[str, Result, Verdict]]:
     for cell in report.cells:
         for number, (_, result) in enumerate(cell.runs, 1):
             count = f", {number} of {cell.planned}" if cell.planned > 1 else ""
-            yield f"{cell.scenario} on {cell.lab.name}{count}", result
+            yield f"{cell.scenario} on {cell.lab.name}{count}", result, cell.expected
 
 
 def _not_run(report: MatrixReport) -> list[NotRun]:
-    return [_missing(cell, "not played yet") for cell in report.cells if cell.missing and not cell.lab.error]
+    skipped = [NotRun(f"{cell.scenario} on {cell.lab.name}", cell.lacking) for cell in report.cells if cell.lacking]
+    return skipped + [
+        _missing(cell, "not played yet") for cell in report.cells if cell.missing and not cell.lab.error
+    ]
 
 
 def _lost(report: MatrixReport) -> list[NotRun]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from halab.config.quantities import format_duration
-from halab.config.twin import Verdict
+from halab.config.twin import Verdict, twin_name
 from halab.printable import counted, one_line, printable
 from halab.report import wording
 from halab.report.bounds import MeasuredBounds
@@ -66,8 +66,8 @@ def text(result: Result) -> str:
     from rich.text import Text
 
     sink, console = _console()
-    twin = " (its losing twin)" if result.is_twin else ""
-    title = f"{result.scenario}{twin}: {result.title}, {format_duration(result.seconds)}"
+    name = twin_name(result.scenario) if result.is_twin else result.scenario
+    title = f"{name}: {result.title}, {format_duration(result.seconds)}"
     where = f", on {result.provider}" if result.provider else ""
     console.print(_verdict(result.verdict), _text(f"{title}{where}"))
     table = _table(("", "", "promised", "seen"), ("measured", "bound"))

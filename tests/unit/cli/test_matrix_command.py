@@ -39,6 +39,20 @@ def test_a_plan_shows_the_cells_and_the_time(capsys: Shown, folder: Path) -> Non
     assert not (folder / "matrix").exists()
 
 
+def test_a_plan_shows_which_cells_are_skipped(capsys: Shown, folder: Path) -> None:
+    write_matrix(folder, "axes: {control_planes: [1, 3]}\nscenarios: [kill-etcd-member]\ntwins: true\n")
+    assert main(["matrix", "plan"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split("  ")[0] == "1" and lines[1].endswith("the lab has 1 control plane, and 3 are needed")
+    assert lines[4].startswith("3    kill-etcd-member (its losing twin)  1 ")
+    assert lines[-1].startswith("2 labs, 4 cells (2 skipped): 2 of 2 runs to play, 1 lab to build.")
+    assert main(["matrix", "plan", "--json"]) == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert [(cell["is_twin"], cell["runs"], bool(cell["lacking"])) for cell in cells] == [
+        (False, 0, True), (True, 0, True), (False, 1, False), (True, 1, False),
+    ]  # fmt: skip
+
+
 def test_a_plan_can_be_read_by_programs(capsys: Shown) -> None:
     assert main(["matrix", "plan", "matrix.yml", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
@@ -100,6 +114,20 @@ class TestRun:
     def test_the_name_of_the_command_can_be_left_out(self, played: Stage) -> None:
         assert main(["matrix", "matrix.yml"]) == 0
         assert did(played).count("up") == 2
+
+    def test_twins_run_after_their_scenarios_and_skipped_cells_do_not(
+        self, played: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        text = "axes: {control_planes: [1, 3]}\nscenarios: [kill-etcd-member]\ntwins: true\nseed: 7\n"
+        write_matrix(folder, text)
+        played.verdicts["kill-etcd-member"] = "fail"
+        assert main(["matrix", "run"]) == 1
+        play = BOTH[1]
+        assert did(played) == ["up", play, play.replace(" 7", " twin 7"), "down"]
+        assert report(folder)["totals"] == {"fail": 1, "pass": 1, "skip": 2}
+        # and both are complete
+        assert main(["matrix", "run"]) == 1
+        assert did(played) == []
 
     def test_a_complete_matrix_is_not_played_again(self, played: Stage, capsys: Shown) -> None:
         assert main(["matrix", "run"]) == 0

@@ -64,6 +64,29 @@ def test_scenarios_are_chosen_by_name_by_path_by_tag_or_all(tmp_path: Path) -> N
     assert len(every.scripts) > len(tagged.scripts) > 0
 
 
+def test_the_losing_twins_run_if_the_file_says_so(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, f"{TWO}twins: true\nexclude: [{{scenario: kill-etcd-member}}]\n")
+    assert cells(plan) == [
+        f"stop-apiserver{twin} on {lab}" for lab in ("haproxy", "nginx") for twin in ("", " (its losing twin)")
+    ]
+    scenario, twin, *_ = plan.cells
+    assert (scenario.expected, twin.expected) == ("pass", "fail")
+    assert len(set(plan.fingerprints.values())) == 4
+    assert list(plan.titles) == [
+        "stop-apiserver", "stop-apiserver (its losing twin)",
+        "kill-etcd-member", "kill-etcd-member (its losing twin)",
+    ]  # fmt: skip
+
+
+def test_a_twin_runs_right_after_its_scenario_with_the_same_seed(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, f"{TWO}twins: true\nrepeat: 2\n")
+    runs = [(run.cell.name, run.planned.twin, run.planned.seed, run.number) for run in plan.runs(7)["nginx"]]
+    assert runs[:2] == [
+        ("stop-apiserver", False, 7, 1), ("stop-apiserver (its losing twin)", True, 7, 1),
+    ]  # fmt: skip
+    assert len(runs) == 8 and runs[-1][1:] == (True, 8, 2)
+
+
 def test_a_value_of_an_axis_can_be_a_mapping(tmp_path: Path) -> None:
     plan = plan_of(
         tmp_path,

@@ -40,6 +40,18 @@ def test_recorded_runs_are_judged_again(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_recorded_matrix_knows_its_twins_and_what_was_skipped(tmp_path: Path) -> None:
+    written = recorded_matrix(tmp_path)
+    twin = replace(written.cells[0], expected=Verdict.FAIL)
+    skipped = replace(written.cells[1], scenario="kill-etcd-member", lacking="the lab has 1 control plane")
+    record.write(tmp_path, replace(written, cells=(twin, skipped)))
+    read = record.read(tmp_path)
+    assert read and read.cells == (twin, skipped)
+    assert [(cell.state, cell.planned) for cell in results.recorded(tmp_path, Recorded())] == [
+        (CellState.FAIL, 2), (CellState.SKIP, 0),
+    ]  # fmt: skip
+
+
 def test_a_run_that_cannot_be_judged_does_not_count_and_is_named(tmp_path: Path) -> None:
     written = recorded_matrix(tmp_path)
     shutil.rmtree(tmp_path / written.runs[0].folder)

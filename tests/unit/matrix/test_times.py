@@ -51,13 +51,21 @@ def test_times_come_from_such_labs_then_from_others_then_from_the_limits(tmp_pat
     [
         (HERE, "error"),
         (HERE, "skip"),
-        (replace(HERE, is_twin=True), "fail"),
         (replace(HERE, is_game_day=True), "pass"),
     ],
 )
 def test_runs_that_say_nothing_about_the_time_do_not_count(meta: Meta, verdict: str, tmp_path: Path) -> None:
     record_run(tmp_path / "run", meta, 40.0, verdict)
     assert times.read([tmp_path / "run"]) == []
+
+
+def test_the_time_of_a_losing_twin_is_its_own(tmp_path: Path) -> None:
+    runs = tmp_path / ".halab/runs"
+    record_run(runs / "scenario", HERE, 40.0)
+    record_run(runs / "twin", replace(HERE, is_twin=True), 90.0, "fail")
+    write_matrix(tmp_path, "scenarios: [stop-apiserver]\ntwins: true\n")
+    shown = forecast.of(library.find(tmp_path / "matrix.yml"), tmp_path / "matrix")
+    assert [shown.of(cell).seconds for cell in shown.standing.plan.cells] == [40.0, 90.0]
 
 
 def test_a_broken_run_does_not_count(tmp_path: Path) -> None:
@@ -102,6 +110,7 @@ def test_a_forecast_counts_what_is_complete(tmp_path: Path) -> None:
     data = forecast.as_data(shown)
     assert [cell["done"] for cell in data["cells"]] == [1, 1, 1, 0]
     assert data["labs"][1]["settings"] == {"load_balancer.kind": "nginx"}
+    assert data["cells"][0]["runs"] == 1 and not data["cells"][0]["is_twin"]
     assert data["changes"] == [] and data["pending_runs"] == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ WITH_ALL = report(
 )
 
 
+def twin(*verdicts: str, expected: Verdict = Verdict.FAIL) -> ReportedCell:
+    name = "stop-apiserver (its losing twin)"
+    made = cell(*verdicts, scenario=name)
+    runs = tuple((folder, result_of("stop-apiserver", str(result.verdict), twin=True)) for folder, result in made.runs)
+    return replace(made, runs=runs, expected=expected)
+
+
+SKIPPED = replace(cell(lab=LABS[1]), lacking="the lab has 1 control plane, and 3 are needed")
+
+
 @pytest.mark.parametrize(
     ("verdicts", "missing", "state", "short"),
     [
@@ -82,6 +93,33 @@ def test_an_error_is_never_a_pass_or_a_failure(
 ) -> None:
     found = cell(*verdicts.split(), planned=len(verdicts.split()) + missing)
     assert (found.state, found.short) == (state, short)
+
+
+def test_a_losing_twin_passes_if_it_ends_as_declared() -> None:
+    assert (twin("fail", "fail").state, twin("fail").short, twin("fail").reasons) == (CellState.PASS, "1/1", [])
+    assert (twin("pass").state, twin("fail", "pass").state) == (CellState.FAIL, CellState.FLAKY)
+    assert twin("pass").reasons == ["it ended with pass, and not with fail"]
+    assert twin("error").state is CellState.ERROR
+    assert twin("error", expected=Verdict.ERROR).state is CellState.PASS
+    shown = twin("fail", "pass").shown_run
+    assert shown is not None and shown.path.name.endswith("-1")
+
+
+def test_a_cell_that_the_lab_cannot_run_is_skipped_with_the_reason() -> None:
+    assert (SKIPPED.state, SKIPPED.short, SKIPPED.missing) == (CellState.SKIP, "skip", 0)
+    assert SKIPPED.in_words == "the lab has 1 control plane, and 3 are needed"
+
+
+def test_junit_has_one_test_case_for_a_losing_twin_and_the_skipped_cells(tmp_path: Path) -> None:
+    matrix.write(tmp_path, report(twin("fail", "pass", "error"), SKIPPED))
+    xml = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+    suites = {suite.name: suite for suite in xml}
+    names = [f"stop-apiserver (its losing twin) on haproxy-1.36, {number} of 3" for number in (1, 2, 3)]
+    counts = [(suites[name].tests, suites[name].failures, suites[name].errors) for name in names]
+    assert counts == [(1, 0, 0), (1, 1, 0), (1, 0, 1)]
+    (case,) = suites["not run"]
+    assert case.name == "stop-apiserver on haproxy-1.37"
+    assert case.result[0].message == "the lab has 1 control plane, and 3 are needed"
 
 
 def test_a_flaky_cell_has_its_rate() -> None:
@@ -159,7 +197,7 @@ def test_the_files_are_written_together(tmp_path: Path) -> None:
     assert data["cells"][1]["pass_rate"] == pytest.approx(2 / 3)
     assert data["cells"][2] | {"runs": []} == {
         "lab": "nginx-1.37", "scenario": "stop-apiserver", "state": "error", "planned": 2, "pass_rate": None,
-        "runs": [],
+        "runs": [], "expected": "pass", "lacking": None,
     }  # fmt: skip
     suites = {suite.name: suite for suite in JUnitXml.fromfile(str(tmp_path / "junit.xml"))}
     assert "stop-apiserver on haproxy-1.37, 2 of 4" in suites
