@@ -26,7 +26,9 @@ from halab.scenario.verdict.result import Result
 
 # The sum of the limits is an estimate: a run that takes so many times as long hangs.
 _HANGING = 2.0
-_HUNG = "the run did not end by itself"
+_HUNG, _UNHEALED = "the run did not end by itself", "healing did not end by itself"
+# What a run did not heal is healed after it, for as long as a run that was ended may take for it.
+_HEALING_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class CampaignOptions:
     """`fail_fast` stops at the first unexpected verdict. `keep` stops at a broken lab and leaves it as it is.
 
     With `proving` the expected verdict of a run is the one its losing twin promises, else a pass. With `ends_hanging`,
-    a run that takes twice as long as the sum of its limits is ended, and the lab is rebuilt.
+    a run that takes twice as long as the sum of its limits is ended, as is healing after a run that takes ten minutes.
+    Then the lab is rebuilt.
     """
 
     fail_fast: bool = False
@@ -99,7 +102,10 @@ def play(
 
 
 class _RunningCampaign:
-    """`queue` holds the runs to come. Once `is_stopped`, none of them takes place."""
+    """`queue` holds the runs to come. Once `is_stopped`, none of them takes place.
+
+    `_is_unhealed`: healing after the last run was ended, because it took too long.
+    """
 
     def __init__(
         self,
@@ -120,6 +126,7 @@ class _RunningCampaign:
         self._outcome = outcome
         self.queue = deque(planned)
         self.is_stopped = False
+        self._is_unhealed = False
 
     def play(self) -> None:
         while self.queue and not self.is_stopped:
@@ -138,13 +145,14 @@ class _RunningCampaign:
                 run.result, proving=self._options.proving
             ):
                 self._stop(f"unexpected verdict of {planned}: {run.result.verdict}")
-            damage = _HUNG if run.is_over_limit else self._deps.find_damage(run.folder)
+            hung = _HUNG if run.is_over_limit else _UNHEALED if self._is_unhealed else ""
+            damage = hung or self._deps.find_damage(run.folder)
             if damage and self._options.keep:
                 self._stop(f"{planned} left the lab broken, and --keep prevents the repair: {damage}")
             if not damage or not self.queue or self.is_stopped:
                 continue
             self._progress.say(f"{planned} left the lab broken: {damage}")
-            if run.is_over_limit:
+            if hung:
                 # what hung may hang again
                 return Repair(planned, damage, ())
             actions, remaining = self._deps.mend(session)
@@ -179,8 +187,15 @@ class _RunningCampaign:
         return self._deps.ended_after(seconds, f"the time limit of {minutes(seconds)}")
 
     def _heal(self, session: Session) -> None:
-        if not self._options.keep:
-            self._deps.heal(session)
+        self._is_unhealed = False
+        if self._options.keep:
+            return
+        try:
+            with self._limited(_HEALING_SECONDS):
+                self._deps.heal(session)
+        except OverLimit as error:
+            self._progress.say(f"healing was ended: {error}")
+            self._is_unhealed = True
 
     def _judge(self, planned: PlannedRun, folder: RunFolder, *, is_over_limit: bool) -> None:
         run = CampaignRun(planned, folder, self._deps.render(folder), is_over_limit)

@@ -154,7 +154,10 @@ def _lab_deps(file: Path) -> LabDeps:
 
     from halab.cli.lab import temporary_deps
 
-    hint = f"halab has removed the lab; to look at it, build it with `halab up -f {shlex.quote(str(file))}`"
+    hint = (
+        f"halab has removed the lab; to look at it, build it with `halab up -f {shlex.quote(str(file))}`: "
+        "it stays up until the next `halab matrix run`, which removes it"
+    )
     return replace(temporary_deps(keep=False), removed_hint=hint)
 
 

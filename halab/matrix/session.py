@@ -94,7 +94,7 @@ def play(
     """
     labs = folder / LABS
     for left in _left(labs):
-        shown.say(f"remove the lab {left.name}: an earlier halab was killed and left it")
+        shown.say(f"remove the lab {left.name}, which is still up: an earlier halab was killed, or you built it")
         lab_deps(left.file).down(left, shown)
     plan = forecast.standing.plan
     files = lab_folders.prepare(plan.lab_file, plan.labs, labs, again=True)
@@ -117,7 +117,7 @@ def play(
 
 
 def _left(labs: Path) -> list[LabDir]:
-    """The labs of this matrix that are up: a halab that ends, however, takes them down, unless it is killed."""
+    """The labs of this matrix that are up: a halab that ends takes them down, unless it is killed."""
     works = [held.work for held in allocation.held() if held.work.is_relative_to(labs.resolve())]
     files = [work.parent / lab_folders.LAB_FILE for work in works]
     return [open_file(file, reads_own_files=False) for file in files if file.exists()]

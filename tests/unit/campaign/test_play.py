@@ -253,6 +253,17 @@ class TestHangingRuns:
         outcome = stage.play(planned_run("a"), ends_hanging=True)
         assert "rebuild" not in stage.did and outcome.runs[0].is_over_limit
 
+    def test_healing_that_hangs_is_ended_too_and_the_lab_is_rebuilt(self, stage: Stage) -> None:
+        stage.errors["heal"] = OverLimit("the time limit of 10 min")
+        outcome = stage.play(planned_run("a"), planned_run("b"), ends_hanging=True)
+        assert stage.did == ["open", "play a 42", "heal", "rebuild", "open", "play b 42", "heal"]
+        # the runs themselves came to their end
+        assert [str(run.result.verdict) for run in outcome.runs] == ["pass", "pass"]
+        assert "healing was ended: the time limit of 10 min" in stage.progress.lines
+        # they are not counted as hanging: an interrupted run would be complete
+        assert not any(run.is_over_limit for run in outcome.runs)
+        assert "healing did not end by itself" in str(outcome.repairs[0])
+
     def test_the_limit_is_twice_the_sum_of_the_limits_of_the_scenario(self, stage: Stage) -> None:
         limits: list[float] = []
 
@@ -266,4 +277,5 @@ class TestHangingRuns:
             options = CampaignOptions(ends_hanging=ends_hanging)
             deps = replace(stage.deps, ended_after=ended_after)
             play(stage.lab_dir, [run], stage.progress, options, seed=SEED, deps=deps)
-        assert limits == [2 * longest_seconds(run.script.scenario)]
+        # the second one is for what is healed after the run
+        assert limits == [2 * longest_seconds(run.script.scenario), 600]

@@ -256,7 +256,7 @@ class TestRun:
         monkeypatch.setattr(allocation, "held", lambda: [held, other])
         assert main(["matrix", "run"]) == 0
         assert did(played)[:2] == ["down", "up"]
-        assert "an earlier halab was killed and left it" in capsys.readouterr().err
+        assert "which is still up: an earlier halab was killed, or you built it" in capsys.readouterr().err
 
     def test_the_same_matrix_twice_at_the_same_time_is_refused(
         self, played: Stage, folder: Path, capsys: Shown
