@@ -127,7 +127,7 @@ def run(
     sink = log.open("ab") if log else None
     child = None
     try:
-        with _starting, _signals_wait():
+        with _starting, signals_wait():
             if threading.current_thread() in _stopped:
                 raise KeyboardInterrupt
             try:
@@ -192,7 +192,7 @@ def background(
     """
     child = None
     try:
-        with log.open("ab") as sink, _signals_wait():
+        with log.open("ab") as sink, signals_wait():
             child = subprocess.Popen(
                 [os.fspath(word) for word in argv],
                 stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
@@ -219,7 +219,7 @@ def attached(argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -
 
 
 @contextmanager
-def _signals_wait() -> Iterator[None]:
+def signals_wait() -> Iterator[None]:
     """Delay signals that would interrupt halab until the block ends.
 
     An interrupt while a child is being started would leave a process that nobody knows: Popen raises instead of

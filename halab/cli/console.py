@@ -27,10 +27,13 @@ _MARKS = {True: "✓", False: "✗", None: "?"}
 _DROPPED = (Exception, SystemExit)
 
 
-def progress() -> Progress:
-    """Live lines on a terminal, plain lines elsewhere. An error while printing never stops the work."""
-    is_live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return _Harmless(_Live() if is_live else _Plain())
+def progress(label: str = "") -> Progress:
+    """Live lines on a terminal, plain lines elsewhere. An error while printing never stops the work.
+
+    With a label, lines that begin with it: several processes may print them at the same time.
+    """
+    is_live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not label
+    return _Harmless(_Live() if is_live else _Plain(label))
 
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
@@ -128,12 +131,13 @@ class _Noted:
 class _Plain:
     """Prints a line when a step begins, a line when it ends, and a reminder every 30 s in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: str = "") -> None:
+        self._label = f"{label}: " if label else ""
         self._lock = threading.Lock()
 
     def say(self, text: str) -> None:
         with self._lock:
-            echo(text, err=True)
+            echo(f"{self._label}{text}", err=True)
 
     @contextmanager
     def step(self, what: str, *, limit_seconds: float | None = None) -> Iterator[Step]:

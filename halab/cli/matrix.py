@@ -18,6 +18,7 @@ from halab.printable import counted
 if TYPE_CHECKING:
     from halab.lifecycle.temporary_lab import LabDeps
     from halab.matrix.forecast import Forecast
+    from halab.matrix.plan import MatrixPlan
 
 _RUN = "run"
 
@@ -25,6 +26,11 @@ matrix_argument = click.argument("file", type=click.Path(path_type=Path), defaul
 folder_option = click.option(
     "--in", "folder", type=click.Path(path_type=Path),
     help="Use this folder for the labs, the runs and the report.  [default: FILE without .yml]",
+)  # fmt: skip
+at_once_option = click.option(
+    "--at-once", type=click.IntRange(1, 64), metavar="N",
+    help="Run up to N labs at the same time.  [default: as many as fit: 4 cores and the memory of its machines "
+    "for each]",
 )  # fmt: skip
 
 
@@ -46,8 +52,9 @@ def matrix_command() -> None:
 @matrix_command.command("plan")
 @matrix_argument
 @folder_option
+@at_once_option
 @json_option
-def plan_command(file: Path, folder: Path | None, as_json: bool) -> None:
+def plan_command(file: Path, folder: Path | None, at_once: int | None, as_json: bool) -> None:
     """Show the cells of a matrix, and how long one run of each takes. Nothing is built.
 
     The times come from recorded runs: those of this matrix, and those of the lab beside it. The last column says from
@@ -61,8 +68,8 @@ def plan_command(file: Path, folder: Path | None, as_json: bool) -> None:
     """
     from halab.matrix import forecast, library
 
-    folder = folder or _folder_of(file)
-    shown = forecast.of(library.find(file), folder)
+    folder, plan = folder or _folder_of(file), library.find(file)
+    shown = forecast.of(plan, folder, at_once=at_once or _fitting(plan))
     if as_json:
         print_json(forecast.as_data(shown))
         return
@@ -76,11 +83,14 @@ def plan_command(file: Path, folder: Path | None, as_json: bool) -> None:
 @matrix_argument
 @folder_option
 @click.option("--again", is_flag=True, help="Also run again what ended in an error.")
+@at_once_option
 @json_option
-def run_command(file: Path, folder: Path | None, again: bool, as_json: bool) -> int:
-    """Run all cells of a matrix, lab after lab, and write one report.
+def run_command(
+    file: Path, folder: Path | None, again: bool, at_once: int | None, as_json: bool
+) -> int:
+    """Run all cells of a matrix, lab after lab or several labs at once, and write one report.
 
-    For each lab, halab builds the lab, runs its scenarios and removes the lab. Ctrl-C removes the lab that is up, and
+    For each lab, halab builds the lab, runs its scenarios and removes the lab. Ctrl-C removes the labs that are up, and
     the same command continues later: complete runs are not repeated. If the matrix file has changed, only the cells
     that the change is about run again. A run that takes twice as long as the sum of its limits is ended,
     and its verdict is error. Exit code: 0 all cells passed, 1 one failed, 3 a run ended in an error or a lab did not
@@ -101,12 +111,14 @@ def run_command(file: Path, folder: Path | None, again: bool, as_json: bool) -> 
 
     folder, plan, shown = folder or _folder_of(file), library.find(file), progress()
     with session.locked(folder):
-        known = forecast.of(plan, folder, seed=secrets.randbelow(10**6), again=again)
+        known = forecast.of(
+            plan, folder, seed=secrets.randbelow(10**6), again=again, at_once=at_once or _fitting(plan)
+        )
         for change in known.standing.changes():
             shown.say(f"changed since the last run: {change}")
         shown.say(_summary(known))
         started = datetime.now().astimezone().isoformat(timespec="seconds")
-        outcome = session.play(known, folder, started, shown, _lab_deps)
+        outcome = session.play(known, folder, started, shown, _lab_deps, labelled=progress)
     if as_json:
         echo_raw(matrix.text(folder.resolve(), outcome.report).rstrip())
     else:
@@ -147,6 +159,17 @@ def diff_command(old: Path, new: Path, as_json: bool) -> int:
     else:
         echo("\n".join(matrix_difference.lines(difference)))
     return ExitCode.FAILED if difference.broken else ExitCode.PASSED
+
+
+def _fitting(plan: MatrixPlan) -> int:
+    """How many labs of a matrix this host can have at once. Another host is not known so well: one."""
+    from halab.doctor.real_host import RealHost
+    from halab.lifecycle.lab import open_file, remote_of
+    from halab.matrix import at_once
+
+    if remote_of(open_file(plan.lab_file, reads_own_files=False)):
+        return 1
+    return at_once.fitting([lab.written for lab in plan.labs], RealHost(None))
 
 
 def _lab_deps(file: Path) -> LabDeps:
@@ -195,4 +218,7 @@ def _summary(shown: Forecast) -> str:
         return f"{sizes}: all {counted(standing.planned_count, 'run')} are complete"
     left = f"{standing.pending_count} of {counted(standing.planned_count, 'run')} to play"
     labs = f"{counted(len(standing.pending), 'lab')} to build"
+    at_once = min(shown.at_once, len(standing.pending))
+    if at_once > 1:
+        labs += f", {at_once} at once"
     return f"{sizes}: {left}, {labs}. Time: {shown.total}"

@@ -37,7 +37,7 @@ _WANTED_WATCHES = 8192
 
 
 def memory(host: Host, subject: Subject) -> Finding:
-    free = _free_mebibytes(host)
+    free = free_mebibytes(host)
     if free is None:
         return skipped("/proc/meminfo does not show the available memory")
     most = sum(machine.memory_mebibytes for machine in subject.new_machines)
@@ -140,7 +140,8 @@ def is_up(host: Host, subject: Subject) -> bool:
         return False
 
 
-def _free_mebibytes(files: Files) -> int | None:
+def free_mebibytes(files: Files) -> int | None:
+    """The memory that programs can still get; None if the kernel does not say it."""
     line = re.search(r"^MemAvailable:\s+(\d+) kB", files.text("/proc/meminfo") or "", re.MULTILINE)
     return int(line[1]) // 1024 if line else None
 

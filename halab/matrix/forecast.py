@@ -25,6 +25,7 @@ class Forecast:
 
     standing: Standing
     times: Times
+    at_once: int = 1
 
     def of(self, cell: Cell) -> Time:
         """How long one run of a cell takes."""
@@ -32,22 +33,32 @@ class Forecast:
 
     @cached_property
     def total(self) -> Total:
-        """The time of all runs that are still to be played, and of their labs."""
+        """The time until all runs that are still to be played have ended, with `at_once` labs side by side.
+
+        Each lab goes to the place that is free first. What labs that are up have played already does not count.
+        """
         labs = {lab.name: lab for lab in self.standing.plan.labs}
-        runs = [self.of(run.cell) for runs in self.standing.pending.values() for run in runs]
-        return Total.of([*runs, *(self.times.to_build(labs[name]) for name in self.standing.pending)])
+        places = [Total(0.0, 0.0)] * self.at_once
+        for name, runs in self.standing.pending.items():
+            lab = Total.of([self.times.to_build(labs[name]), *(self.of(run.cell) for run in runs)])
+            free = min(range(len(places)), key=lambda place: places[place].seconds)
+            places[free] = places[free].with_another(lab)
+        return max(places, key=lambda total: total.seconds)
 
 
-def of(plan: MatrixPlan, folder: Path, *, seed: int = _ANY_SEED, again: bool = False) -> Forecast:
+def of(
+    plan: MatrixPlan, folder: Path, *, seed: int = _ANY_SEED, again: bool = False, at_once: int = 1
+) -> Forecast:
     """Read the record in the folder of a matrix, and the runs that were recorded there and in the lab beside its file.
 
-    `seed` is the seed of a matrix that has none yet. With `again`, runs that ended in an error are not complete.
+    `seed` is the seed of a matrix that has none yet. With `again`, runs that ended in an error are not complete. So
+    many labs are up `at_once`.
     """
     written = record.read(folder)
     seed = plan.seed if plan.seed is not None else written.seed if written else seed
     measured = times.read(_recorded(folder, Work.beside(plan.lab_file).runs))
     standing = Standing(plan, seed, written, again)
-    return Forecast(standing, Times(measured, written.built if written else ()))
+    return Forecast(standing, Times(measured, written.built if written else ()), at_once)
 
 
 def _recorded(*folders: Path) -> list[Path]:
@@ -93,6 +104,7 @@ def as_data(forecast: Forecast) -> dict[str, Any]:
             for cell in plan.cells
         ],
         "changes": list(standing.changes()),
+        "at_once": forecast.at_once,
         "pending_runs": standing.pending_count,
         "seconds": {
             "measured": round(forecast.total.measured, 1),

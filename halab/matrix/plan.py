@@ -119,7 +119,9 @@ class MatrixPlan:
         """A short hash of what decides a run of a cell: its lab file, its scenario, and the files that these name."""
         scripts = {script.name: _digest(script) for script in self.scripts}
         return {
-            cell.key: _hash(cell.lab.text, cell.lab.named, scripts[cell.script.name], *["twin"] * cell.twin)[:16]
+            cell.key: _hash(cell.lab.text, cell.lab.named, scripts[cell.script.name], *["twin"] * cell.twin)[
+                :16
+            ]
             for cell in self.cells
         }
 

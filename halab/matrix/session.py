@@ -21,14 +21,15 @@ from halab.files import writing
 from halab.lifecycle.lab import LabDir, open_file
 from halab.lifecycle.temporary_lab import LabDeps
 from halab.machines.host import allocation
-from halab.matrix import record, results
+from halab.matrix import lab_process, record, results
 from halab.matrix.forecast import Forecast
+from halab.matrix.lab_process import EndedLab, EndedRun, LabWork
 from halab.matrix.plan import CellRun, MatrixLab
 from halab.matrix.record import LABS, BuiltLab, MatrixRecord, PlayedRun
 from halab.matrix.results import Results
 from halab.matrix.times import COUNTED
 from halab.printable import counted, one_line
-from halab.progress import Progress
+from halab.progress import Progress, Quiet
 from halab.report.matrix import PAGE, MatrixReport
 
 _LOCK = "lock"
@@ -86,15 +87,19 @@ def play(
     started: str,
     shown: Progress,
     lab_deps: Callable[[Path], LabDeps],
+    *,
+    labelled: Callable[[str], Progress] = lambda lab: Quiet(),
 ) -> MatrixOutcome:
     """Play what is still to be played, and write the report. The folder is locked.
 
-    `lab_deps` says how the lab of a file comes up and is taken down. `started` is the time now, in ISO 8601. Raises
-    BadUsage if a lab file is wrong, before anything is built.
+    `lab_deps` says how the lab of a file comes up and is taken down. `labelled` shows the progress of one of several
+    labs. `started` is the time now, in ISO 8601. Raises BadUsage if a lab file is wrong, before anything is built.
     """
     labs = folder / LABS
     for left in _left(labs):
-        shown.say(f"remove the lab {left.name}, which is still up: an earlier halab was killed, or you built it")
+        shown.say(
+            f"remove the lab {left.name}, which is still up: an earlier halab was killed, or you built it"
+        )
         lab_deps(left.file).down(left, shown)
     plan = forecast.standing.plan
     files = lab_folders.prepare(plan.lab_file, plan.labs, labs, again=True)
@@ -112,8 +117,9 @@ def play(
         runs=tuple(run for run in before.runs if not standing.is_complete(run) or run.key in found.runs),
     )
     forecast = replace(forecast, standing=replace(standing, record=now))
-    matrix = _RunningMatrix(forecast, folder, shown, lab_deps, found)
-    return matrix.play({lab.name: file for lab, file in zip(plan.labs, files, strict=True)})
+    matrix = _RunningMatrix(forecast, folder, shown, lab_deps, labelled, found)
+    by_name = {lab.name: file for lab, file in zip(plan.labs, files, strict=True)}
+    return matrix.play(by_name)
 
 
 def _left(labs: Path) -> list[LabDir]:
@@ -132,12 +138,15 @@ class _RunningMatrix:
         folder: Path,
         shown: Progress,
         lab_deps: Callable[[Path], LabDeps],
+        labelled: Callable[[str], Progress],
         results: Results,
     ) -> None:
         self._forecast = forecast
         self._folder = folder
         self._shown = shown
         self._lab_deps = lab_deps
+        self._labelled = labelled
+        self._cells = {cell.key: cell for cell in forecast.standing.plan.cells}
         self._results = results
         self._begun = RealClock().now()
         assert forecast.standing.record is not None
@@ -146,77 +155,95 @@ class _RunningMatrix:
 
     def play(self, files: Mapping[str, Path]) -> MatrixOutcome:
         pending = self._forecast.standing.pending
-        labs = [lab for lab in self._forecast.standing.plan.labs if lab.name in pending]
-        was_interrupted = False
+        at_once = max(1, min(self._forecast.at_once, len(pending)))
+        self._files = files
+        self._waiting = [lab for lab in self._forecast.standing.plan.labs if lab.name in pending]
+        works = [self._work(lab, pending[lab.name], at_once) for lab in self._waiting]
+        self._count = len(works)
         self._write()
         try:
-            for number, lab in enumerate(labs, 1):
-                if number > 1:
-                    self._report()
-                runs = pending[lab.name]
-                what = f"{lab.settings}: {counted(len(runs), 'run')}"
-                self._shown.say(f"lab {number} of {len(labs)}: {what}. {self._progress()}")
-                was_interrupted = self._play_on(lab, files[lab.name], runs)
-                if was_interrupted:
-                    break
+            was_interrupted = lab_process.play_all(works, self, at_once=at_once)
         except BaseException:
             with suppress(HalabError):
                 self._report()
             raise
         return MatrixOutcome(self._report(), self._folder / PAGE, was_interrupted)
 
-    def _play_on(self, lab: MatrixLab, file: Path, runs: Sequence[CellRun]) -> bool:
-        """Play the runs of a lab, and return whether the user has interrupted them."""
-        lab_dir, begun = open_file(file), RealClock().now()
-        cells = {(run.cell.name, run.planned.seed): run for run in runs}
+    def _work(self, lab: MatrixLab, runs: Sequence[CellRun], at_once: int) -> LabWork:
+        """How a lab is built, played and removed. Side by side, this takes place in another process."""
 
-        def keep(run: CampaignRun) -> None:
-            self._keep(cells[str(run.planned), run.planned.seed], run)
+        def play_lab(tell: Callable[[EndedRun], None]) -> EndedLab:
+            lab_dir, begun = open_file(self._files[lab.name]), RealClock().now()
+            shown = self._shown if at_once == 1 else self._labelled(lab.name)
 
-        def play() -> CampaignOutcome:
-            planned = [run.planned for run in runs]
-            seed = self._forecast.standing.seed
-            return campaigns.play(lab_dir, planned, self._shown, _OPTIONS, seed=seed, on_run=keep)
+            def on_run(run: CampaignRun) -> None:
+                tell(EndedRun(str(run.planned), run.planned.seed, run.folder, run.result, run.is_over_limit))
 
-        played = play_on(lab_dir, lab.name, self._shown, self._lab_deps(file), play)
-        if played.outcome:
-            self._keep_outcome(lab, played.outcome, RealClock().now() - begun)
-        if played.why and not played.was_interrupted:
-            self._results.errors[lab.name] = one_line(played.why)
-        return played.was_interrupted
+            def play() -> CampaignOutcome:
+                planned = [run.planned for run in runs]
+                seed = self._forecast.standing.seed
+                return campaigns.play(lab_dir, planned, shown, _OPTIONS, seed=seed, on_run=on_run)
 
-    def _keep(self, run: CellRun, done: CampaignRun) -> None:
+            played = play_on(lab_dir, lab.name, shown, self._lab_deps(self._files[lab.name]), play)
+            outcome = played.outcome
+            return EndedLab(
+                why=played.why,
+                was_interrupted=played.was_interrupted,
+                built_seconds=RealClock().now() - begun - outcome.seconds if outcome else None,
+                repairs=tuple(map(str, outcome.repairs)) if outcome else (),
+            )
+
+        return LabWork(lab.name, play_lab)
+
+    def on_begin(self, lab: str) -> None:
+        number = self._count - len(self._waiting) + 1
+        if number > 1:
+            self._report()
+        begun = self._waiting.pop(0)
+        runs = self._forecast.standing.pending[lab]
+        what = f"{begun.settings}: {counted(len(runs), 'run')}"
+        self._shown.say(f"lab {number} of {self._count}: {what}. {self._progress()}")
+
+    def on_run(self, lab: str, run: EndedRun) -> None:
         """Record a run that came to its end. One that the user has interrupted is played again next time."""
-        if done.result.is_interrupted and not done.is_over_limit:
+        if run.result.is_interrupted and not run.is_over_limit:
             return
-        lab, scenario = run.cell.key
+        cell, number = self._cells[lab, run.name], run.seed - self._forecast.standing.seed + 1
         played = PlayedRun(
             lab=lab,
-            scenario=scenario,
-            number=run.number,
-            seed=run.planned.seed,
-            fingerprint=self._forecast.standing.plan.fingerprints[run.cell.key],
-            folder=os.path.relpath(done.folder.path, self._folder.resolve()),
-            verdict=done.result.verdict,
-            seconds=round(done.result.seconds, 3),
+            scenario=run.name,
+            number=number,
+            seed=run.seed,
+            fingerprint=self._forecast.standing.plan.fingerprints[cell.key],
+            folder=os.path.relpath(run.folder.path, self._folder.resolve()),
+            verdict=run.result.verdict,
+            seconds=round(run.result.seconds, 3),
         )
-        self._results.runs[lab, scenario, run.number] = done.folder, done.result
+        self._results.runs[lab, run.name, number] = run.folder, run.result
         self._record = self._record.with_run(played)
-        if done.result.verdict in COUNTED:
-            times = self._forecast.times.with_run(run.cell, done.result.seconds)
+        if run.result.verdict in COUNTED:
+            times = self._forecast.times.with_run(cell, run.result.seconds)
             self._forecast = replace(self._forecast, times=times)
         self._write()
         self._shown.say(self._progress())
 
-    def _keep_outcome(self, lab: MatrixLab, outcome: CampaignOutcome, seconds: float) -> None:
-        built = BuiltLab(lab.name, round(seconds - outcome.seconds, 3))
-        repairs = [f"{lab.name}: {repair}" for repair in outcome.repairs]
-        self._record = replace(
-            self._record,
-            built=(*self._record.built, built),
-            repairs=(*self._record.repairs, *repairs),
-        )
-        self._write()
+    def on_end(self, lab: str, end: EndedLab) -> None:
+        if end.built_seconds is not None:
+            built = BuiltLab(lab, round(end.built_seconds, 3))
+            repairs = [f"{lab}: {repair}" for repair in end.repairs]
+            self._record = replace(
+                self._record,
+                built=(*self._record.built, built),
+                repairs=(*self._record.repairs, *repairs),
+            )
+            self._write()
+        if end.why and not end.was_interrupted:
+            self._results.errors[lab] = one_line(end.why)
+        if end.is_lost:
+            self._shown.say(f"{lab}: {end.why}: remove its lab")
+            file = self._files[lab]
+            with suppress(HalabError):
+                self._lab_deps(file).down(open_file(file), self._shown)
 
     def _write(self) -> None:
         seconds = self._seconds_before + RealClock().now() - self._begun
@@ -230,7 +257,7 @@ class _RunningMatrix:
         return results.write(self._folder, self._forecast.standing, self._results)
 
     def _progress(self) -> str:
-        """`3 of 8 runs are complete; time left: about 12 min`."""
+        """`3 of 8 runs are complete; time left: about 12m`."""
         standing = self._forecast.standing
         done = standing.planned_count - standing.pending_count
         left = f"; time left: {self._forecast.total}" if standing.pending_count else ""

@@ -129,6 +129,13 @@ class Total:
             sums[time.is_limit] += time.seconds
         return cls(measured=sums[False], limits=sums[True])
 
+    @property
+    def seconds(self) -> float:
+        return self.measured + self.limits
+
+    def with_another(self, other: Total) -> Total:
+        return Total(self.measured + other.measured, self.limits + other.limits)
+
     def __str__(self) -> str:
         """`about 12 min`; with limits, how much of it is only an upper limit."""
         if not self.limits:

@@ -143,7 +143,8 @@ class ReportedCell:
             reason
             for _, result in self.runs
             if self._compared(result) is not Verdict.PASS
-            for reason in result.reasons or (f"it ended with {result.verdict}, and not with {self.expected}",)
+            for reason in result.reasons
+            or (f"it ended with {result.verdict}, and not with {self.expected}",)
         ]
         return list(
             dict.fromkeys([*reasons, *([self.lab.error] if self.missing and self.lab.error else [])])
@@ -281,7 +282,9 @@ def _suites(report: MatrixReport) -> Iterator[tuple[str, Result, Verdict]]:
 
 
 def _not_run(report: MatrixReport) -> list[NotRun]:
-    skipped = [NotRun(f"{cell.scenario} on {cell.lab.name}", cell.lacking) for cell in report.cells if cell.lacking]
+    skipped = [
+        NotRun(f"{cell.scenario} on {cell.lab.name}", cell.lacking) for cell in report.cells if cell.lacking
+    ]
     return skipped + [
         _missing(cell, "not played yet") for cell in report.cells if cell.missing and not cell.lab.error
     ]

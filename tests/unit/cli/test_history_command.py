@@ -36,7 +36,10 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_scenarios_with_runs_are_listed(capsys: Shown) -> None:
     assert main(["history"]) == 0
     shown = capsys.readouterr()
-    assert [line.split()[:2] for line in shown.out.splitlines()] == [["SCENARIO", "RUNS"], ["stop-apiserver", "1"]]
+    assert [line.split()[:2] for line in shown.out.splitlines()] == [
+        ["SCENARIO", "RUNS"],
+        ["stop-apiserver", "1"],
+    ]
     assert "read the recorded runs (1)" in shown.err and ": 1 new" in shown.err
     assert main(["history", "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from filelock import FileLock
 from support.matrix_builder import TWO, write_matrix
 from support.stage import Stage, result_of
 
+from halab.campaign import play as playing
 from halab.campaign.time_limit import OverLimit
 from halab.cli import main
 from halab.errors import HostProblem
@@ -128,6 +131,29 @@ class TestRun:
         # and both are complete
         assert main(["matrix", "run"]) == 1
         assert did(played) == []
+
+    def test_labs_can_be_up_at_the_same_time(
+        self, played: Stage, folder: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["matrix", "run", "--at-once", "5"]) == 0
+        assert report(folder)["totals"] == {"pass": 4}
+        said = capfd.readouterr().err
+        # other processes play: the stage in this one knows nothing of it
+        assert did(played) == []
+        assert "2 labs to build, 2 at once" in said and "4 of 4 runs complete" in said
+        assert "haproxy: 1 of 2: scenario stop-apiserver" in said and "nginx: 2 of 2: " in said
+        # and the same command continues
+        assert main(["matrix", "run"]) == 0
+        assert did(played) == []
+
+    def test_the_lab_of_a_process_that_was_killed_is_removed(
+        self, played: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(playing, "play", lambda *given, **named: os.kill(os.getpid(), signal.SIGKILL))
+        assert main(["matrix", "run", "--at-once", "2"]) == 3
+        assert did(played) == ["down", "down"]
+        assert report(folder)["totals"] == {"error": 4}
+        assert "ended without a result (exit code -9)" in report(folder)["labs"][0]["error"]
 
     def test_a_complete_matrix_is_not_played_again(self, played: Stage, capsys: Shown) -> None:
         assert main(["matrix", "run"]) == 0

@@ -67,7 +67,9 @@ def test_scenarios_are_chosen_by_name_by_path_by_tag_or_all(tmp_path: Path) -> N
 def test_the_losing_twins_run_if_the_file_says_so(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, f"{TWO}twins: true\nexclude: [{{scenario: kill-etcd-member}}]\n")
     assert cells(plan) == [
-        f"stop-apiserver{twin} on {lab}" for lab in ("haproxy", "nginx") for twin in ("", " (its losing twin)")
+        f"stop-apiserver{twin} on {lab}"
+        for lab in ("haproxy", "nginx")
+        for twin in ("", " (its losing twin)")
     ]
     scenario, twin, *_ = plan.cells
     assert (scenario.expected, twin.expected) == ("pass", "fail")

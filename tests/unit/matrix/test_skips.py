@@ -21,10 +21,18 @@ def lacking(plan: MatrixPlan) -> dict[str, str]:
         ("control_planes: 1", "kill-etcd-member", "the lab has 1 control plane, and 3 are needed"),
         ("control_planes: 3", "kill-etcd-member", ""),
         ("load_balancer: {kind: nginx}", "stop-dns-server", "the load balancer is nginx, not dns"),
-        ("load_balancer: {kind: kube-vip}", "stop-load-balancer", "needs a load balancer on a machine of its own"),
+        (
+            "load_balancer: {kind: kube-vip}",
+            "stop-load-balancer",
+            "needs a load balancer on a machine of its own",
+        ),
         ("", "stop-one-of-two-load-balancers", "the lab has 1 load balancer, and 2 are needed"),
         ("load_balancer: {machines: 2}", "stop-one-of-two-load-balancers", ""),
-        ("provider: docker", "shift-clock-back", "the lab lacks the capability own-clock: a container shares the clock"),
+        (
+            "provider: docker",
+            "shift-clock-back",
+            "the lab lacks the capability own-clock: a container shares",
+        ),
         ("provider: libvirt", "shift-clock-back", ""),
         # with `auto`, the host decides
         ("", "shift-clock-back", ""),

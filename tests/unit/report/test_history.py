@@ -23,7 +23,6 @@ OUTAGE = "step 5", "write-via-lb longest outage"
 NEVER = MadeRun(out={"ready-direct@cp2": []}, expect_seconds=12)
 
 
-
 def not_steady(event: Event) -> Event:
     if isinstance(event, Steady) and event.when is SteadyCheckPoint.BEFORE:
         return replace(event, ok=False)
@@ -57,7 +56,11 @@ def test_a_run_has_the_amounts_of_its_promises_and_what_clients_lost() -> None:
     recovery = entry.figures[-1]
     # from the start of the heal, which takes half a second
     assert recovery.value == pytest.approx(12.5)
-    assert (recovery.promised, recovery.least, recovery.most) == ("steady within 90s from the heal", 0.0, 90.0)
+    assert (recovery.promised, recovery.least, recovery.most) == (
+        "steady within 90s from the heal",
+        0.0,
+        90.0,
+    )
     assert entry.verdict is Verdict.PASS and entry.kubernetes == "1.37.2" and entry.seed == META.seed
 
 
@@ -108,7 +111,9 @@ def test_runs_belong_together_by_place_and_minor_version() -> None:
 
 def changed() -> ScenarioHistory:
     """Two runs of a scenario, an error between them, and then one with a step more and another bound."""
-    text = STOP.replace("steps:\n", "steps:\n  - wait: 1s\n").replace("longest_outage: 5s", "longest_outage: 8s")
+    text = STOP.replace("steps:\n", "steps:\n  - wait: 1s\n").replace(
+        "longest_outage: 5s", "longest_outage: 8s"
+    )
     return history_of(
         [run(1), run(2, LOST), run(2, started="2026-11-02T11:00:00Z"), run(9, text=text, halab="2.0")]
     )
@@ -130,7 +135,10 @@ def test_comments_and_texts_are_no_other_steps() -> None:
 def test_the_table_has_a_line_for_each_figure_and_a_drawing() -> None:
     lines = table.history(changed()).splitlines()
     assert lines[0] == "made-up: One API server is stopped"
-    assert lines[2] == "behind haproxy on docker, Kubernetes 1.37: 4 runs, 2026-11-01 to 2026-11-09: 3 pass, 1 error"
+    assert (
+        lines[2]
+        == "behind haproxy on docker, Kubernetes 1.37: 4 runs, 2026-11-01 to 2026-11-09: 3 pass, 1 error"
+    )
     assert lines[4].startswith("verdict") and lines[4].endswith("pass  ✓?✓✓")
     (recovery,) = [line for line in lines if line.startswith("recovery")]
     assert recovery.endswith("█·██")

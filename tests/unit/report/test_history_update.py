@@ -53,7 +53,9 @@ def change(file: Path, **values: object) -> None:
 
 def test_finished_runs_are_added_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert updated(runs).added == 2
-    monkeypatch.setattr(history_update, "judge", lambda evidence: pytest.fail("a known run was judged again"))
+    monkeypatch.setattr(
+        history_update, "judge", lambda evidence: pytest.fail("a known run was judged again")
+    )
     again = updated(runs)
     assert (again.added, again.left_out, again.refused) == (0, {}, [])
     assert folders(runs) == ["1-stop-apiserver", "2-stop-apiserver"]
@@ -102,7 +104,12 @@ def test_figures_of_a_run_that_was_removed_stay(runs: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("samples.jsonl", "x\n" * 3), ("meta.json", "{"), ("scenario.yml", "steps: 1\n"), ("timeline.jsonl", None)],
+    [
+        ("samples.jsonl", "x\n" * 3),
+        ("meta.json", "{"),
+        ("scenario.yml", "steps: 1\n"),
+        ("timeline.jsonl", None),
+    ],
 )
 def test_a_broken_run_is_refused_and_the_others_count(name: str, content: str | None, runs: Path) -> None:
     file = runs / "1-stop-apiserver" / name

@@ -64,7 +64,9 @@ WITH_ALL = report(
 def twin(*verdicts: str, expected: Verdict = Verdict.FAIL) -> ReportedCell:
     name = "stop-apiserver (its losing twin)"
     made = cell(*verdicts, scenario=name)
-    runs = tuple((folder, result_of("stop-apiserver", str(result.verdict), twin=True)) for folder, result in made.runs)
+    runs = tuple(
+        (folder, result_of("stop-apiserver", str(result.verdict), twin=True)) for folder, result in made.runs
+    )
     return replace(made, runs=runs, expected=expected)
 
 
@@ -96,7 +98,11 @@ def test_an_error_is_never_a_pass_or_a_failure(
 
 
 def test_a_losing_twin_passes_if_it_ends_as_declared() -> None:
-    assert (twin("fail", "fail").state, twin("fail").short, twin("fail").reasons) == (CellState.PASS, "1/1", [])
+    assert (twin("fail", "fail").state, twin("fail").short, twin("fail").reasons) == (
+        CellState.PASS,
+        "1/1",
+        [],
+    )
     assert (twin("pass").state, twin("fail", "pass").state) == (CellState.FAIL, CellState.FLAKY)
     assert twin("pass").reasons == ["it ended with pass, and not with fail"]
     assert twin("error").state is CellState.ERROR
