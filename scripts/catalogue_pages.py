@@ -12,12 +12,12 @@ from scenario_comment import figures, parted
 
 from halab.bugs.library import Bug
 from halab.cli.bugs import paragraphs
-from halab.config.quantities import format_duration
+from halab.config.quantities import format_duration, format_minutes
 from halab.drill.course import Course
 from halab.drill.library import DrillScript
 from halab.scenario.run import description
 from halab.scenario.run.description import Paragraph
-from halab.scenario.run.duration import longest_seconds, minutes
+from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.library import Script
 
 # Texts in a narrower picture are too small.
@@ -32,7 +32,7 @@ def scenario(script: Script, pictures: Sequence[Picture]) -> str:
         [
             f"# {_text(written.title)}",
             _text(written.teaches),
-            f"Tags: {tags}. It takes up to about {minutes(longest_seconds(written))}.",
+            f"Tags: {tags}. It takes up to about {format_minutes(longest_seconds(written))}.",
             _block("bash", f"halab run {script.name}"),
             *_pictures(pictures),
             *_scenario(script, "##"),

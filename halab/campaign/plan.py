@@ -6,8 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from halab.config.quantities import format_minutes
 from halab.config.twin import Verdict, twin_name
-from halab.scenario.run.duration import longest_seconds, minutes
+from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.result import Result
 
@@ -46,4 +47,4 @@ def announcement(planned: Sequence[PlannedRun], seed: int, patience: float) -> s
     """The number of runs, the longest time that they can take, the seed and the order."""
     longest = sum(longest_seconds(run.script.scenario, patience) for run in planned)
     order = ", ".join(run.script.name for run in planned)
-    return f"{len(planned)} runs, up to about {minutes(longest)}, seed {seed}, in this order: {order}"
+    return f"{len(planned)} runs, up to about {format_minutes(longest)}, seed {seed}, in this order: {order}"

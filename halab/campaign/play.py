@@ -13,6 +13,7 @@ from halab.campaign.outcome import CampaignOutcome, CampaignRun, Repair
 from halab.campaign.plan import PlannedRun
 from halab.campaign.time_limit import OverLimit, ended_after
 from halab.clock import RealClock
+from halab.config.quantities import format_minutes
 from halab.errors import HalabError, HostProblem, afterwards
 from halab.lifecycle.lab import LabDir
 from halab.printable import one_line
@@ -20,7 +21,7 @@ from halab.progress import Progress
 from halab.report.render import render
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import repair
-from halab.scenario.run.duration import longest_seconds, minutes
+from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.session import Session, opened
 from halab.scenario.verdict.result import Result
 
@@ -165,7 +166,9 @@ class _RunningCampaign:
     def _play_one(self, session: Session, planned: PlannedRun) -> CampaignRun:
         limit = longest_seconds(planned.script.scenario, session.lab.patience)
         number = f"{self._count - len(self.queue)} of {self._count}: " if self._count > 1 else ""
-        self._progress.say(f"{number}scenario {planned}, seed {planned.seed}, up to about {minutes(limit)}")
+        self._progress.say(
+            f"{number}scenario {planned}, seed {planned.seed}, up to about {format_minutes(limit)}"
+        )
         folder = session.prepare(planned.script, twin=planned.twin)
         was_ended: list[OverLimit] = []
         # whatever ends the run, its faults are healed and its report is written
@@ -184,7 +187,7 @@ class _RunningCampaign:
     def _limited(self, seconds: float) -> AbstractContextManager[None]:
         if not self._options.ends_hanging:
             return nullcontext()
-        return self._deps.ended_after(seconds, f"the time limit of {minutes(seconds)}")
+        return self._deps.ended_after(seconds, f"the time limit of {format_minutes(seconds)}")
 
     def _heal(self, session: Session) -> None:
         self._is_unhealed = False

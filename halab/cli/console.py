@@ -57,18 +57,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+def _duration(seconds: float) -> str:
+    # imported only here: `halab --help` needs none of it
+    from halab.config.quantities import format_duration
+
+    return format_duration(seconds)
 
 
 def _limit(seconds: float | None) -> str:
-    return "" if seconds is None else f" (≤ {duration(seconds)})"
+    return "" if seconds is None else f" (≤ {_duration(seconds)})"
 
 
 class _Harmless:
@@ -149,18 +146,18 @@ class _Plain:
         def remind() -> None:
             while not ended.wait(_WAITING_LINE_SECONDS):
                 seen = f": {noted.last}" if noted.last else ""
-                self.say(f"… {what}, for {duration(time.monotonic() - begun)}{seen}")
+                self.say(f"… {what}, for {_duration(time.monotonic() - begun)}{seen}")
 
         threading.Thread(target=remind, daemon=True).start()
         try:
             yield noted
         except BaseException:
-            self.say(f"{_MARKS[False]} {what}, after {duration(time.monotonic() - begun)}")
+            self.say(f"{_MARKS[False]} {what}, after {_duration(time.monotonic() - begun)}")
             raise
         finally:
             ended.set()
         outcome = f": {noted.outcome}" if noted.outcome else ""
-        self.say(f"{noted.mark} {what} {duration(time.monotonic() - begun)}{outcome}")
+        self.say(f"{noted.mark} {what} {_duration(time.monotonic() - begun)}{outcome}")
 
 
 class _Live:
@@ -200,7 +197,7 @@ class _Live:
         finally:
             bars.remove_task(task)
             outcome = f": {noted.outcome}" if noted.outcome else ""
-            self.say(f"{noted.mark} {what} {duration(time.monotonic() - begun)}{outcome}")
+            self.say(f"{noted.mark} {what} {_duration(time.monotonic() - begun)}{outcome}")
             self._leave()
 
     def _enter(self) -> Bars:

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from halab.cli.console import duration
 from halab.config.quantities import format_duration
 from halab.drill import briefing
 
@@ -41,7 +40,7 @@ def start_lines(view: View, fill: FillText) -> Iterator[str]:
     yield ""
     following = briefing.next_hint_in_words(view)
     shown = f"{len(view.hints)} of {len(drill.hints)} hints shown{f'; {following}' if following else ''}"
-    yield f"{duration(view.seconds)} so far; {shown}"
+    yield f"{format_duration(view.seconds)} so far; {shown}"
 
 
 def task_lines(view: View, fill: FillText) -> Iterator[str]:
@@ -77,16 +76,17 @@ def ending(view: View, fill: FillText) -> Iterator[str]:
     outcome = view.outcome
     assert outcome is not None
     verdict = briefing.VERDICTS[outcome.verdict and str(outcome.verdict)]
-    yield f"{view.attempt.drill}: {verdict} ({briefing.ENDINGS[outcome.ending]}, after {duration(outcome.seconds)})"
+    ending = f"{briefing.ENDINGS[outcome.ending]}, after {format_duration(outcome.seconds)}"
+    yield f"{view.attempt.drill}: {verdict} ({ending})"
     yield f"  {score_line(view.grade)}"
-    times = [f"{what} after {duration(seconds)}" for what, seconds in briefing.times(outcome)]
+    times = [f"{what} after {format_duration(seconds)}" for what, seconds in briefing.times(outcome)]
     if times:
         yield f"  {', '.join(times)}"
     done = [task.name for task in view.grade.tasks if task.state == "done"]
     for name, seconds in sorted(outcome.held.items(), key=lambda item: item[1]):
         # what held once and does not hold at the end has no points
         if name in done:
-            yield f"  {name} was done after {duration(seconds)}"
+            yield f"  {name} was done after {format_duration(seconds)}"
     if outcome.clients:
         yield ""
         yield "What clients saw"
@@ -151,7 +151,7 @@ def history_row(outcome: Outcome) -> tuple[str, ...]:
     verdict = briefing.VERDICTS[outcome.verdict and str(outcome.verdict)]
     return (
         f"{outcome.started:%Y-%m-%d %H:%M}", outcome.drill, verdict, f"{outcome.score} %",
-        duration(outcome.seconds), str(outcome.hints), briefing.ENDINGS[outcome.ending],
+        format_duration(outcome.seconds), str(outcome.hints), briefing.ENDINGS[outcome.ending],
     )  # fmt: skip
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from halab.cli.console import duration, echo, echo_raw
+from halab.cli.console import echo, echo_raw
 from halab.cli.console import table as columns
 from halab.cli.options import FileGroup, json_option, print_json
+from halab.config.quantities import format_duration
 from halab.errors import ExitCode
 from halab.printable import counted
 
@@ -85,9 +86,7 @@ def plan_command(file: Path, folder: Path | None, at_once: int | None, as_json: 
 @click.option("--again", is_flag=True, help="Also run again what ended in an error.")
 @at_once_option
 @json_option
-def run_command(
-    file: Path, folder: Path | None, again: bool, at_once: int | None, as_json: bool
-) -> int:
+def run_command(file: Path, folder: Path | None, again: bool, at_once: int | None, as_json: bool) -> int:
     """Run all cells of a matrix, lab after lab or several labs at once, and write one report.
 
     For each lab, halab builds the lab, runs its scenarios and removes the lab. Ctrl-C removes the labs that are up, and
@@ -202,7 +201,7 @@ def _rows(shown: Forecast) -> Iterator[tuple[object, ...]]:
             yield cell.lab.name, cell.name, 0, 0, "skipped", cell.lacking
             continue
         time = shown.of(cell)
-        takes = f"{'up to' if time.is_limit else 'about'} {duration(round(time.seconds))}"
+        takes = f"{'up to' if time.is_limit else 'about'} {format_duration(round(time.seconds))}"
         done = shown.standing.done(cell)
         yield cell.lab.name, cell.name, shown.standing.plan.repeat, done, takes, time.source_in_words
 

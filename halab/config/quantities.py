@@ -71,6 +71,11 @@ def format_duration(seconds: float) -> str:
     return "".join(f"{count}{unit}" for count, unit in parts if count)
 
 
+def format_minutes(seconds: float) -> str:
+    """An estimate or a limit, rounded up to minutes: `61` is 2m, `4000` is 1h7m, and up to a minute is 60s."""
+    return format_duration(60 * max(1, math.ceil(seconds / 60)))
+
+
 def format_share(share: float) -> str:
     """`0.5` is 50%, `0.125` is 12.5%."""
     return f"{share:.1%}".replace(".0%", "%")

@@ -12,6 +12,7 @@ from halab.cluster import departure, healthy_control_plane, kubeadm_config
 from halab.cluster.api import Api
 from halab.cluster.kube import KUBECTL
 from halab.cluster.steady import wait_until_steady
+from halab.config.quantities import format_duration
 from halab.errors import HalabError, LabProblem, ScriptFailed
 from halab.lifecycle import versions
 from halab.lifecycle.payload import FORGET_UPGRADE, Payload
@@ -48,7 +49,9 @@ class MachineUpgrade:
         return sum(self.seconds.values())
 
     def __str__(self) -> str:
-        return ", ".join(f"{part} {seconds:.0f} s" for part, seconds in self.seconds.items())
+        return ", ".join(
+            f"{part} {format_duration(round(seconds))}" for part, seconds in self.seconds.items()
+        )
 
 
 class Upgrader:

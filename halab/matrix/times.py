@@ -13,13 +13,14 @@ from pathlib import Path
 from halab import files
 from halab.config.lab import ProviderKind
 from halab.config.load_balancer import Balancer
+from halab.config.quantities import format_minutes
 from halab.config.twin import Verdict, twin_name
 from halab.errors import HalabError
 from halab.matrix.plan import Cell, MatrixLab
 from halab.matrix.record import BuiltLab
 from halab.printable import counted
 from halab.scenario.record.folder import RunFolder
-from halab.scenario.run.duration import longest_seconds, minutes
+from halab.scenario.run.duration import longest_seconds
 
 # On two cores, a lab of containers comes up in 75 to 102 s, and is removed in some seconds.
 _BUILD_SECONDS = 120.0
@@ -137,14 +138,13 @@ class Total:
         return Total(self.measured + other.measured, self.limits + other.limits)
 
     def __str__(self) -> str:
-        """`about 12 min`; with limits, how much of it is only an upper limit."""
+        """`about 12m`; with limits, how much of it is only an upper limit."""
+        measured, limits = format_minutes(self.measured), format_minutes(self.limits)
         if not self.limits:
-            return f"about {minutes(self.measured)}"
+            return f"about {measured}"
         if not self.measured:
-            return f"up to {minutes(self.limits)} (nothing was measured yet)"
-        return (
-            f"about {minutes(self.measured)}, and up to {minutes(self.limits)} for what was never measured"
-        )
+            return f"up to {limits} (nothing was measured yet)"
+        return f"about {measured}, and up to {limits} for what was never measured"
 
 
 def read(folders: Sequence[Path]) -> list[MeasuredRun]:

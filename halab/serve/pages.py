@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from halab import templates
+from halab.config.quantities import format_duration
 from halab.drill import briefing
 from halab.serve.board import Board
 
@@ -93,7 +94,6 @@ def clock(seconds: float) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """`12 s`, `3 min`, `2 h`."""
-    if seconds < 100:
-        return f"{round(seconds)} s"
-    return f"{round(seconds / 60)} min" if seconds < 6000 else f"{round(seconds / 3600)} h"
+    """`12s`, `3m`, `2h`: it changes only when that matters."""
+    step = 1 if seconds < 100 else 60 if seconds < 6000 else 3600
+    return format_duration(step * round(seconds / step))

@@ -9,13 +9,13 @@ from halab.config.etcd import Topology
 from halab.config.expectation import FactExpectation
 from halab.config.fault_facts import NOTHING
 from halab.config.lab_traits import Condition, Needs
-from halab.config.quantities import format_duration
+from halab.config.quantities import format_duration, format_minutes
 from halab.config.scenario import LedgerScope, Origin, RevisionRule, Scenario
 from halab.config.step import AnyStep, Expect, Heal, Inject, Join, Wait, conditions
 from halab.config.twin import Twin
 from halab.faults.catalogue import FAULTS
 from halab.printable import brief_value
-from halab.scenario.run.duration import longest_seconds, minutes
+from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.library import Script
 from halab.scenario.verdict.promises import limits, promised
 
@@ -41,7 +41,7 @@ def paragraphs(script: Script) -> Iterator[Paragraph]:
     tags = [f"tags: {', '.join(scenario.tags)}"] if scenario.tags else []
     yield (
         "",
-        [*tags, f"takes up to about {minutes(longest_seconds(scenario))}", f"file: {script.path}"],
+        [*tags, f"takes up to about {format_minutes(longest_seconds(scenario))}", f"file: {script.path}"],
     )
 
 

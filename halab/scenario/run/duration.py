@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from halab.config.expectation import Expectation, ProbeExpectation
 from halab.config.fault_facts import facts_of
 from halab.config.quantities import seconds_of
@@ -81,9 +79,3 @@ def _with_limit(step: Inject, seconds: float) -> float:
     """At least these seconds, and what the option `limit` of run-script allows for a script and for its check."""
     limit = step.arguments.get("limit")
     return max(seconds, 2 * seconds_of(limit)) if limit else seconds
-
-
-def minutes(seconds: float) -> str:
-    """`12 min`, `2 h 5 min`: always rounded up."""
-    hours, minutes = divmod(max(1, math.ceil(seconds / 60)), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

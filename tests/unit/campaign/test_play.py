@@ -15,9 +15,10 @@ from halab.campaign.outcome import CampaignOutcome, write_overview
 from halab.campaign.plan import announcement, planned_runs
 from halab.campaign.play import CampaignOptions, play
 from halab.campaign.time_limit import OverLimit
+from halab.config.quantities import format_minutes
 from halab.errors import HostProblem, LabProblem
 from halab.report import overview
-from halab.scenario.run.duration import longest_seconds, minutes
+from halab.scenario.run.duration import longest_seconds
 
 
 @pytest.fixture
@@ -204,11 +205,9 @@ def test_the_announcement_shows_count_time_seed_and_order() -> None:
     assert text.endswith(", seed 42, in this order: b, a")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(1, "1 min"), (61, "2 min"), (3600, "1 h 0 min"), (7260, "2 h 1 min")]
-)
+@pytest.mark.parametrize(("seconds", "words"), [(1, "60s"), (61, "2m"), (3600, "1h"), (7260, "2h1m")])
 def test_a_time_limit_is_rounded_up(seconds: float, words: str) -> None:
-    assert minutes(seconds) == words
+    assert format_minutes(seconds) == words
 
 
 def test_a_campaign_lists_its_runs_its_repairs_and_the_runs_that_did_not_take_place(stage: Stage) -> None:
@@ -238,7 +237,7 @@ def test_a_single_run_needs_no_overview(stage: Stage) -> None:
 
 class TestHangingRuns:
     def test_a_run_that_hangs_is_ended_and_the_lab_is_rebuilt_for_the_next(self, stage: Stage) -> None:
-        stage.errors["play a"] = OverLimit("the time limit of 5 min")
+        stage.errors["play a"] = OverLimit("the time limit of 5m")
         stage.verdicts["a"] = "error"
         outcome = stage.play(planned_run("a"), planned_run("b"), ends_hanging=True)
         assert [line for line in stage.did if line.startswith(("play", "rebuild"))] == [
@@ -249,17 +248,17 @@ class TestHangingRuns:
         assert "the run did not end by itself" in str(outcome.repairs[0])
 
     def test_the_last_run_needs_no_lab_afterwards(self, stage: Stage) -> None:
-        stage.errors["play a"] = OverLimit("the time limit of 5 min")
+        stage.errors["play a"] = OverLimit("the time limit of 5m")
         outcome = stage.play(planned_run("a"), ends_hanging=True)
         assert "rebuild" not in stage.did and outcome.runs[0].is_over_limit
 
     def test_healing_that_hangs_is_ended_too_and_the_lab_is_rebuilt(self, stage: Stage) -> None:
-        stage.errors["heal"] = OverLimit("the time limit of 10 min")
+        stage.errors["heal"] = OverLimit("the time limit of 10m")
         outcome = stage.play(planned_run("a"), planned_run("b"), ends_hanging=True)
         assert stage.did == ["open", "play a 42", "heal", "rebuild", "open", "play b 42", "heal"]
         # the runs themselves came to their end
         assert [str(run.result.verdict) for run in outcome.runs] == ["pass", "pass"]
-        assert "healing was ended: the time limit of 10 min" in stage.progress.lines
+        assert "healing was ended: the time limit of 10m" in stage.progress.lines
         # they are not counted as hanging: an interrupted run would be complete
         assert not any(run.is_over_limit for run in outcome.runs)
         assert "healing did not end by itself" in str(outcome.repairs[0])

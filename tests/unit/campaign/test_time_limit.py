@@ -11,8 +11,8 @@ from halab.campaign.time_limit import OverLimit, ended_after
 
 def test_a_block_that_takes_too_long_is_ended() -> None:
     with (
-        pytest.raises(OverLimit, match="the time limit of 2 min"),
-        ended_after(120, "the time limit of 2 min"),
+        pytest.raises(OverLimit, match="the time limit of 2m"),
+        ended_after(120, "the time limit of 2m"),
     ):
         left, again = signal.getitimer(signal.ITIMER_REAL)
         assert 100 < left <= 120 and again == 600

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 from collections.abc import Callable
 
 import pytest
@@ -19,22 +20,6 @@ def test_columns_are_aligned_and_have_no_trailing_spaces(capsys: pytest.CaptureF
     assert shown.err == ""
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.04, "0.0 s"),
-        (9.94, "9.9 s"),
-        (12.4, "12 s"),
-        (119.4, "119 s"),
-        (120, "2 min"),
-        (200, "3 min 20 s"),
-        (3600, "60 min"),
-    ],
-)
-def test_durations_are_short(seconds: float, words: str) -> None:
-    assert console.duration(seconds) == words
-
-
 def test_a_step_shows_its_limit_its_time_and_its_outcome(capsys: pytest.CaptureFixture[str]) -> None:
     with console.progress().step("boot 4 machines", limit_seconds=300) as step:
         step.note("seen meanwhile")
@@ -42,9 +27,8 @@ def test_a_step_shows_its_limit_its_time_and_its_outcome(capsys: pytest.CaptureF
     shown = capsys.readouterr()
     assert shown.out == ""
     begin, end = shown.err.splitlines()
-    assert begin == "… boot 4 machines (≤ 5 min)"
-    assert end.startswith("✓ boot 4 machines 0.")
-    assert end.endswith(" s: all four")
+    assert begin == "… boot 4 machines (≤ 5m)"
+    assert re.fullmatch(r"✓ boot 4 machines \d+m?s: all four", end)
 
 
 @pytest.mark.parametrize("make", [console._Plain, console._Live])
@@ -54,13 +38,13 @@ def test_a_step_that_ends_badly_is_marked(
 ) -> None:
     with make().step("expect ready-direct") as step:
         step.done("still failed", is_good=is_good)
-    assert f"{mark} expect ready-direct 0." in capsys.readouterr().err
+    assert re.search(rf"{re.escape(mark)} expect ready-direct \d+m?s: still failed", capsys.readouterr().err)
 
 
 def test_a_failed_step_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), console.progress().step("boot"):
         raise KeyboardInterrupt
-    assert capsys.readouterr().err.splitlines()[1].startswith("✗ boot, after 0.")
+    assert re.fullmatch(r"✗ boot, after \d+m?s", capsys.readouterr().err.splitlines()[1])
 
 
 def test_say_prints_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,8 +61,8 @@ def test_steps_on_a_terminal_end_as_lines(capsys: pytest.CaptureFixture[str]) ->
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "between" in shown.err
-    assert "✓ other 0." in shown.err
-    assert "✓ boot [bold] 0." in shown.err
+    assert re.search(r"✓ other \d+m?s", shown.err)
+    assert re.search(r"✓ boot \[bold\] \d+m?s: well", shown.err)
 
 
 def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +103,7 @@ def test_an_error_of_the_display_does_not_stop_the_work(
     make: Callable[[], Progress], error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr", Lost(error))
-    monkeypatch.setattr(console, "_Plain", make)
+    monkeypatch.setattr(console, "_Plain", lambda label: make())
     shown = console.progress()
     shown.say("begun")
     done = []

@@ -46,7 +46,9 @@ def test_a_plan_shows_which_cells_are_skipped(capsys: Shown, folder: Path) -> No
     write_matrix(folder, "axes: {control_planes: [1, 3]}\nscenarios: [kill-etcd-member]\ntwins: true\n")
     assert main(["matrix", "plan"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split("  ")[0] == "1" and lines[1].endswith("the lab has 1 control plane, and 3 are needed")
+    assert lines[1].split("  ")[0] == "1" and lines[1].endswith(
+        "the lab has 1 control plane, and 3 are needed"
+    )
     assert lines[4].startswith("3    kill-etcd-member (its losing twin)  1 ")
     assert lines[-1].startswith("2 labs, 4 cells (2 skipped): 2 of 2 runs to play, 1 lab to build.")
     assert main(["matrix", "plan", "--json"]) == 0
@@ -233,12 +235,12 @@ class TestRun:
     def test_a_run_that_hangs_is_ended_as_an_error_and_the_others_run(
         self, played: Stage, folder: Path, capsys: Shown
     ) -> None:
-        played.errors["play stop-apiserver"] = OverLimit("the time limit of 23 min")
+        played.errors["play stop-apiserver"] = OverLimit("the time limit of 23m")
         played.verdicts["stop-apiserver"] = "error"
         assert main(["matrix", "run"]) == 3
         assert did(played) == ["up", BOTH[0], "rebuild", BOTH[1], "down"] * 2
         assert report(folder)["totals"] == {"error": 2, "pass": 2}
-        assert "stop-apiserver was ended: the time limit of 23 min" in capsys.readouterr().err
+        assert "stop-apiserver was ended: the time limit of 23m" in capsys.readouterr().err
         # it is complete
         assert main(["matrix", "run"]) == 3
         assert did(played) == []

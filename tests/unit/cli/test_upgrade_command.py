@@ -57,8 +57,8 @@ def test_the_time_of_each_machine_is_shown(asked: list[str], capsys: Shown) -> N
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines() == [
-        "cp1: 64 s (kubeadm 61 s, kubelet 3 s)",
-        "cp2: 40 s (kubeadm 40 s)",
+        "cp1: 64s (kubeadm 61s, kubelet 3s)",
+        "cp2: 40s (kubeadm 40s)",
         "the lab ha is steady with Kubernetes 1.37.2; before, it had 1.36.5",
     ]
 

@@ -13,7 +13,7 @@ from halab.config.lab import ProviderKind
 from halab.config.lab_traits import Condition, Needs
 from halab.config.load_balancer import Balancer
 from halab.config.loading import loads
-from halab.config.quantities import format_duration, seconds_of, share_of
+from halab.config.quantities import format_duration, format_minutes, seconds_of, share_of
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Inject, Wait
 from halab.config.twin import Verdict
@@ -337,6 +337,13 @@ def test_an_invalid_duration_is_refused(text: object) -> None:
 )
 def test_durations_are_formatted(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "60s"), (60, "60s"), (61, "2m"), (720, "12m"), (3600, "1h"), (7260, "2h1m")]
+)
+def test_estimates_are_rounded_up_to_minutes(seconds: float, text: str) -> None:
+    assert format_minutes(seconds) == text
 
 
 def test_shares_are_read() -> None:

@@ -172,7 +172,7 @@ def test_a_build_that_fails_in_the_namespace_names_the_way_round(
 ) -> None:
     monkeypatch.setattr(rootfs, "base", lambda _recipe, _progress: tmp_path / "root.tar")
     monkeypatch.setattr(cache, "need_space", lambda _path, _size: None)
-    said = "✗ fill the box, after 1 s\nerror: no mount"
+    said = "✗ fill the box, after 1s\nerror: no mount"
     program(user / "unshare", f'#!/bin/sh\ncase $* in *halab*) echo "{said}" >&2; exit 3 ;; esac\n')
     with pytest.raises(HostProblem, match="could not be built in a user namespace: no mount$") as caught:
         box.ensure("debian-12", bundle_of(kubernetes.resolve("1.36.3")), Quiet())

@@ -96,9 +96,9 @@ def test_a_run_of_this_session_counts_at_once(tmp_path: Path) -> None:
 
 
 def test_a_total_says_what_is_only_a_limit() -> None:
-    assert str(Total(600.0, 0.0)) == "about 10 min"
-    assert str(Total(0.0, 600.0)) == "up to 10 min (nothing was measured yet)"
-    assert str(Total(60.0, 7200.0)) == "about 1 min, and up to 2 h 0 min for what was never measured"
+    assert str(Total(600.0, 0.0)) == "about 10m"
+    assert str(Total(0.0, 600.0)) == "up to 10m (nothing was measured yet)"
+    assert str(Total(60.0, 7200.0)) == "about 60s, and up to 2h for what was never measured"
 
 
 def test_a_forecast_counts_what_is_complete(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_trainer_sees_the_plan_the_log_the_clock_and_the_stop_conditions(
     for shown in (
         "Game day: Two failures", "<b>1:15</b>", "storm.yml, seed 7", "pause-process on any-cp", "(cp2)",
         "began at 1:00", "halab heals it at 4:00", "lasts until the end", "we look", "Heal first-api now",
-        "End the game day", "none of 120 acknowledged writes", "out for 14 s",
+        "End the game day", "none of 120 acknowledged writes", "out for 14s",
     ):  # fmt: skip
         assert shown in page, shown
     assert "Heal no-kubelet now" not in page

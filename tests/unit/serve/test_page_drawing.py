@@ -23,4 +23,4 @@ def test_the_time_before_the_view_began_is_empty() -> None:
 
 def test_times_are_read_from_the_back_of_a_room() -> None:
     assert [pages.clock(seconds) for seconds in (0, 65.9, 3725)] == ["0:00", "1:05", "1:02:05"]
-    assert [pages.lasting(seconds) for seconds in (0.4, 99, 240, 7200)] == ["0 s", "99 s", "4 min", "2 h"]
+    assert [pages.lasting(seconds) for seconds in (0.4, 99, 240, 7200)] == ["0s", "99s", "4m", "2h"]
