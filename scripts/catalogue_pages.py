@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import yaml
 from recorded_timelines import Picture
-from scenario_comment import figures, parted
 
 from halab.bugs.library import Bug
 from halab.cli.bugs import paragraphs
 from halab.config.quantities import format_duration, format_minutes
 from halab.drill.course import Course
 from halab.drill.library import DrillScript
+from halab.report.scenario_comment import figures, parted
 from halab.scenario.run import description
 from halab.scenario.run.description import Paragraph
 from halab.scenario.run.duration import longest_seconds

@@ -15,6 +15,7 @@ from halab.errors import ExitCode
 
 if TYPE_CHECKING:
     from halab.config.scenario import Scenario
+    from halab.report.bounds import MeasuredBounds
     from halab.report.recorded_runs import RecordedRuns, Refused
 
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--by-minor", is_flag=True, help="Show each minor version of Kubernetes separately.")
 @click.option("--comments", is_flag=True, help="Print the figures as comments for the scenario files.")
+@click.option(
+    "--write", "writes", is_flag=True,
+    help="Write these comments into the files that --scenario names. Bounds are not changed.",
+)  # fmt: skip
 @json_option
 def bounds_command(
     folders: tuple[Path, ...],
@@ -40,6 +45,7 @@ def bounds_command(
     standings: tuple[str, ...],
     by_minor: bool,
     comments: bool,
+    writes: bool,
     as_json: bool,
 ) -> int:
     """Check the bounds of scenarios against recorded runs, and propose better ones. No lab is needed.
@@ -56,12 +62,15 @@ def bounds_command(
       halab bounds
       halab bounds --scenario stop-apiserver --by-minor
       halab bounds lab-haproxy lab-nginx --only loose --only tight
+      halab bounds --scenario ./mine.yml --write
     """
     from halab.errors import BadUsage
     from halab.report import bounds, bounds_text, table
 
-    if comments and as_json:
-        raise BadUsage("use only one of --comments, --json", hint="the JSON has the comments, too")
+    if sum((comments, writes, as_json)) > 1:
+        raise BadUsage("use only one of --comments, --write, --json", hint="the JSON has the comments, too")
+    if writes:
+        _require_own_files(names)
     today = _today(names)
     recorded = _recorded(folders or [_runs_of(file)], list(today) if names else ())
     measured = bounds.measure(recorded.runs, today, by_minor=by_minor)
@@ -69,10 +78,48 @@ def bounds_command(
         echo_raw(bounds_text.to_json(measured, recorded))
     elif comments:
         echo(bounds_text.comments(measured))
+    elif writes:
+        _write(measured, names)
     else:
         echo_raw(table.bounds(measured, standings))
     print_left_out(recorded.left_out, recorded.refused)
     return ExitCode.ERROR if recorded.refused else ExitCode.PASSED
+
+
+def _require_own_files(names: Sequence[str]) -> None:
+    from halab.config.loading import is_own_file
+    from halab.errors import BadUsage
+
+    hint = "name the files in which the comments should be: halab bounds --scenario ./mine.yml --write"
+    if not names:
+        raise BadUsage("--write needs scenario files", hint=hint)
+    for name in names:
+        if not is_own_file(name):
+            raise BadUsage(f"not the path of a scenario file: {name}", hint=hint)
+
+
+def _write(measured: MeasuredBounds, names: Sequence[str]) -> None:
+    """Write the figures into the comments of the files. Raises BadUsage for a file that has no place for them."""
+    from halab.config.loading import text_of
+    from halab.errors import BadUsage
+    from halab.files import replace
+    from halab.report import bounds_text
+    from halab.report.scenario_comment import with_figures
+    from halab.scenario.run import library
+
+    for script in library.find_all(names):
+        of_scenario = [each for each in measured.scenarios if each.scenario == script.name]
+        blocks = [block for each in of_scenario if (block := list(bounds_text.comment(each)))]
+        # a link stays a link
+        path = script.path.resolve()
+        before = text_of(path)
+        try:
+            after = with_figures(before, blocks) if blocks else before
+        except ValueError as error:
+            raise BadUsage(f"cannot write the figures into {script.path}: {error}") from error
+        if after != before:
+            replace(path, after, mode=path.stat().st_mode & 0o777)
+        echo(f"{'written' if after != before else 'unchanged'}: {script.path}", err=True)
 
 
 def _today(names: Sequence[str]) -> Mapping[str, Scenario]:

@@ -67,6 +67,29 @@ def test_json_and_comments_are_for_other_programs_and_files(capsys: Shown) -> No
     )
 
 
+def test_the_figures_are_written_into_the_comment_of_a_scenario_file(lab: Path, capsys: Shown) -> None:
+    file = lab / "stop-apiserver.yml"
+    file.chmod(0o644)
+    before = file.read_text()
+    command = ["bounds", "--scenario", "./stop-apiserver.yml", "--write"]
+    assert main(command) == 0
+    assert "written: stop-apiserver.yml" in capsys.readouterr().err
+    comment, _, rest = file.read_text().partition("\ntitle:")
+    assert "# Measured behind nginx on docker, Kubernetes 1." in comment and "recovery: " in comment
+    assert rest == f"\n{before}".partition("\ntitle:")[2]
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert main(command) == 0
+    assert "unchanged: stop-apiserver.yml" in capsys.readouterr().err
+
+
+def test_a_file_without_a_place_for_the_comment_is_refused(lab: Path, capsys: Shown) -> None:
+    file = lab / "stop-apiserver.yml"
+    file.write_text(file.read_text().replace("title:", "'title':", 1))
+    assert main(["bounds", "--scenario", "./stop-apiserver.yml", "--write"]) == 2
+    said = capsys.readouterr().err
+    assert "cannot write the figures into stop-apiserver.yml: no line begins with `title:`" in said
+
+
 def test_runs_that_do_not_count_are_named(lab: Path, capsys: Shown) -> None:
     copy_run("stop-apiserver-nginx", lab / ".halab/runs/2-copy")
     (lab / ".halab/runs/1-stop-apiserver/meta.json").write_text("{")
@@ -83,7 +106,9 @@ def test_runs_that_do_not_count_are_named(lab: Path, capsys: Shown) -> None:
     [
         (["gone"], "no such folder: gone"),
         (["--scenario", "stop-apiservers"], "no such scenario: stop-apiservers; did you mean"),
-        (["--json", "--comments"], "use only one of --comments, --json"),
+        (["--json", "--comments"], "use only one of --comments, --write, --json"),
+        (["--write"], "--write needs scenario files"),
+        (["--write", "--scenario", "stop-apiserver"], "not the path of a scenario file: stop-apiserver"),
         (["--only", "slack"], "is not one of"),
         (["-f", "gone.yml"], "gone.yml"),
     ],

@@ -1,14 +1,11 @@
-"""scripts/measure: where it writes figures into a scenario file."""
+"""Where figures are written into a scenario file."""
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-
 import pytest
 
-SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts/scenario_comment.py"))
-WITH_FIGURES, PARTED, FIGURES = SCRIPT["with_figures"], SCRIPT["parted"], SCRIPT["figures"]
+from halab.report import scenario_comment
+from halab.report.scenario_comment import parted, with_figures
 
 SOURCES = "# yaml-language-server: $schema=scenario.schema.json\n# Sources: kubernetes#1, title: none.\n"
 REST = "title: A scenario\n# Measured behind nothing, Kubernetes 1.37.2\nsteps: []\n"
@@ -33,24 +30,24 @@ KVM = "# Measured behind haproxy on libvirt (kvm), Kubernetes 1.37.2, 1 run\n#  
 )
 def test_figures_replace_those_of_the_same_place(before: str, after: str) -> None:
     new = NEW.splitlines()
-    assert WITH_FIGURES(SOURCES + before + REST, [new, []]) == SOURCES + after + REST
+    assert with_figures(SOURCES + before + REST, [new, []]) == SOURCES + after + REST
     # a second time, nothing changes
-    assert WITH_FIGURES(SOURCES + after + REST, [new]) == SOURCES + after + REST
+    assert with_figures(SOURCES + after + REST, [new]) == SOURCES + after + REST
 
 
 def test_figures_of_more_runs_stay() -> None:
     more = NEW.replace("12 runs", "13 runs")
-    assert WITH_FIGURES(more + REST, [NEW.splitlines(), KVM.splitlines()]) == more + KVM + REST
+    assert with_figures(more + REST, [NEW.splitlines(), KVM.splitlines()]) == more + KVM + REST
 
 
 def test_several_places_are_in_order() -> None:
     blocks = [KVM.splitlines(), NEW.splitlines()]
-    assert WITH_FIGURES(REST, blocks) == NEW + KVM + REST
+    assert with_figures(REST, blocks) == NEW + KVM + REST
 
 
 def test_a_comment_is_parted_into_what_is_before_its_blocks_and_the_scenario() -> None:
-    assert PARTED(SOURCES + NEW + NGINX + REST) == (SOURCES, [NEW, NGINX], REST)
-    assert PARTED(SOURCES + REST) == (SOURCES, [], REST)
+    assert parted(SOURCES + NEW + NGINX + REST) == (SOURCES, [NEW, NGINX], REST)
+    assert parted(SOURCES + REST) == (SOURCES, [], REST)
 
 
 @pytest.mark.parametrize(
@@ -85,4 +82,9 @@ def test_a_comment_is_parted_into_what_is_before_its_blocks_and_the_scenario() -
     ],
 )
 def test_the_figures_of_a_block_by_their_promise(block: str, heading: str, figures: dict[str, str]) -> None:
-    assert FIGURES(block) == (heading, figures)
+    assert scenario_comment.figures(block) == (heading, figures)
+
+
+def test_a_file_without_a_title_at_the_start_of_a_line_is_refused() -> None:
+    with pytest.raises(ValueError, match="no line begins with `title:`"):
+        with_figures("{title: A scenario}\n", [])

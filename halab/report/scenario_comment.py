@@ -1,4 +1,4 @@
-"""The figures in the opening comment of a scenario file, one block for each place. For scripts/measure and the site."""
+"""The figures in the opening comment of a scenario file, one block for each place. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def with_figures(text: str, blocks: Iterable[Sequence[str]]) -> str:
     """The text of a scenario file with these blocks of `halab bounds`, instead of older ones of the same places.
 
     The figures are the last part of the comment, before the title. Blocks of other places stay, and blocks with more
-    runs. Blocks without a place say that nothing was measured: they go.
+    runs. Blocks without a place say that nothing was measured: they go. Raises ValueError if
+    no line of the file begins with `title:`.
     """
     before, known, rest = parted(text)
     by_place = {place: block for block in known if (place := _place(block))}
@@ -26,8 +27,14 @@ def with_figures(text: str, blocks: Iterable[Sequence[str]]) -> str:
 
 
 def parted(text: str) -> tuple[str, list[str], str]:
-    """The text before the figures, the blocks of figures, and the text from the title on."""
-    head, rest = re.split(r"^(?=title:)", text, maxsplit=1, flags=re.MULTILINE)
+    """The text before the figures, the blocks of figures, and the text from the title on.
+
+    Raises ValueError if no line begins with `title:`.
+    """
+    title = re.search(r"^title:", text, re.MULTILINE)
+    if title is None:
+        raise ValueError("no line begins with `title:`")
+    head, rest = text[: title.start()], text[title.start() :]
     first = _FIRST_BLOCK.search(head)
     if first is None:
         return head, [], rest
