@@ -12,6 +12,7 @@ from halab.config import component_versions, kubernetes, lab_variants, loading
 from halab.config.bug import Affected
 from halab.config.component_versions import Versioned
 from halab.config.lab import LabFile
+from halab.config.twin import Verdict
 from halab.errors import BadUsage
 
 
@@ -62,6 +63,15 @@ def in_lab(bug: Bug, lab: LabFile) -> KnownBug | None:
         if affected.has(version):
             return KnownBug(bug, affected, version)
     return None
+
+
+def expected_in(bug: Bug, lab: LabFile) -> Verdict:
+    """The verdict that its scenario must have in a lab: the bug shows, unless it is fixed in a version of the lab."""
+    is_fixed = not in_lab(bug, lab) and any(
+        affected.is_fixed_in(version_of(lab, affected.component)) for affected in bug.written.affects
+    )
+    others = {Verdict.PASS: Verdict.FAIL, Verdict.FAIL: Verdict.PASS}
+    return others[bug.written.shows] if is_fixed else bug.written.shows
 
 
 def in_words(found: Sequence[KnownBug]) -> str:

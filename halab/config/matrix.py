@@ -34,6 +34,11 @@ class Matrix(Model):
     tags: tuple[Name, ...] = Field(
         (), description="all scenarios with one of these tags; by default, those tagged `first`"
     )
+    bugs: tuple[Text, ...] = Field(
+        (),
+        description="public bugs by their names, or by the paths of their folders, relative to this file; each runs in "
+        "a lab of its own with the values of the axes, beside the scenarios if there are any",
+    )
     takes_all: bool = Field(
         False, alias="all", description="whether every scenario that comes with halab runs"
     )
@@ -68,5 +73,5 @@ class Matrix(Model):
 
     @property
     def chosen_tags(self) -> tuple[str, ...]:
-        """The tags that select scenarios; empty if something else does."""
-        return self.tags if self.selectors else _FIRST
+        """The tags that select scenarios; empty if something else does, or if there are only bugs."""
+        return self.tags if self.selectors or self.bugs else _FIRST

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from halab.bugs import library as bug_files
+from halab.bugs import versions
+from halab.bugs.library import Bug
 from halab.config import lab_rules, lab_variants, loading, yaml_source
 from halab.config.lab import LabFile
 from halab.config.lab_variants import Axis, Variant
@@ -16,6 +19,7 @@ from halab.errors import BadFile, BadUsage, HalabError, Problem
 from halab.lifecycle.lab import open_file
 from halab.matrix import named_files, skips
 from halab.matrix.plan import Cell, MatrixLab, MatrixPlan
+from halab.matrix.skips import Skips
 from halab.scenario.run import library
 from halab.scenario.run.library import Script
 
@@ -52,40 +56,83 @@ def find(path: Path) -> MatrixPlan:
     base = open_file(lab_file)
     axes = [lab_variants.axis_of(name, values) for name, values in matrix.axes.items()]
     scripts, unreadable = _scripts(matrix, path.parent)
+    bugs, unknown = _bugs(matrix, path.parent, scripts)
+    played = [*scripts, *(bug.script for bug in bugs)]
     exclusions = [_exclusion(entry) for entry in matrix.exclude]
-    _require_none(written, [*_axis_problems(axes), *unreadable, *_exclusion_problems(matrix, axes, scripts)])
+    _require_none(
+        written,
+        [*_axis_problems(axes), *unreadable, *unknown, *_exclusion_problems(matrix, axes, played)],
+    )
+    members = [_Members(base.content.decode("utf-8-sig"), lab_file, scripts, has_twins=matrix.twins)]
+    members += [_Members(bug.lab, bug.lab_in(bug.folder), [bug.script], bug) for bug in bugs]
+    cells: list[Cell] = []
+    wrong: list[_Found] = []
+    known = Skips()
     try:
-        variants = lab_variants.variants(base.content.decode("utf-8-sig"), axes, most=_MOST_LABS)
+        for each in members:
+            made, problems = _cells(each, axes, exclusions, known)
+            cells += made
+            wrong += problems
     except BadUsage as error:
         raise BadFile([written.problem(("axes",), error.message)], hint=error.hint) from error
-    kept = {
-        variant.name: [
-            script
-            for script in scripts
-            if not any(exclusion.leaves_out(variant, script.name) for exclusion in exclusions)
-        ]
-        for variant in variants
-    }
-    labs, wrong = _labs([variant for variant in variants if kept[variant.name]], axes, path.parent)
     _require_none(written, wrong)
-    if not labs:
+    if not cells:
         _require_none(written, [(("exclude",), "leaves nothing to run")])
     return MatrixPlan(
         path=path,
         lab_file=lab_file,
         axes={axis.name: axis.shown for axis in axes},
-        scripts=tuple(scripts),
-        cells=tuple(
-            Cell(lab, script, twin, skips.lacking(lab.written, script.scenario, twin=twin))
-            for lab in labs
-            for script in kept[lab.name]
-            for twin in ((False, True) if matrix.twins else (False,))
-        ),
+        scripts=tuple(played),
+        cells=tuple(cells),
         repeat=matrix.repeat,
         seed=matrix.seed,
         is_shuffled=not matrix.scenarios,
         has_twins=matrix.twins,
+        bugs=frozenset(bug.name for bug in bugs),
     )
+
+
+@dataclass(frozen=True)
+class _Members:
+    """What runs on the variants of one lab file: the scenarios of the matrix, or a bug on its own lab."""
+
+    text: str
+    file: Path
+    scripts: Sequence[Script]
+    bug: Bug | None = None
+    has_twins: bool = False
+
+
+def _cells(
+    members: _Members, axes: Sequence[Axis], exclusions: Sequence[_Exclusion], known: Skips
+) -> tuple[list[Cell], list[_Found]]:
+    """The cells of these members, and what is wrong with the lab files. Raises BadUsage if there are too many."""
+    variants = lab_variants.variants(members.text, axes, most=_MOST_LABS)
+    kept = {
+        variant.name: [
+            script
+            for script in members.scripts
+            if not any(exclusion.leaves_out(variant, script.name) for exclusion in exclusions)
+        ]
+        for variant in variants
+    }
+    used = [variant for variant in variants if kept[variant.name]]
+    labs, wrong = _labs(used, axes, members)
+    if wrong:
+        return [], wrong
+    bug, traits = members.bug, {lab.name: skips.traits_of(lab.written) for lab in labs}
+    return [
+        Cell(
+            lab,
+            script,
+            twin,
+            lacking=known.lacking(traits[lab.name], script, twin=twin),
+            shows=versions.expected_in(bug, lab.written) if bug else None,
+        )
+        for variant, lab in zip(used, labs, strict=True)
+        for script in kept[variant.name]
+        for twin in ((False, True) if members.has_twins else (False,))
+    ], []
 
 
 def _require_none(written: Written[Matrix], found: Sequence[_Found]) -> None:
@@ -124,6 +171,29 @@ def _scripts(matrix: Matrix, folder: Path) -> tuple[list[Script], list[_Found]]:
             found.append((("tags", index), f"no scenario has the tag {tag}{nearest(tag, known)}"))
     wanted = set(matrix.chosen_tags)
     return [script for script in scripts if matrix.takes_all or wanted & set(script.scenario.tags)], found
+
+
+def _bugs(matrix: Matrix, folder: Path, scripts: Sequence[Script]) -> tuple[list[Bug], list[_Found]]:
+    """The bugs of a matrix, in its order. The path of a folder is relative to the file."""
+    bugs: list[Bug] = []
+    found: list[_Found] = []
+    taken = {script.name: "scenario" for script in scripts}
+    for index, name in enumerate(matrix.bugs):
+        where = ("bugs", index)
+        try:
+            bug = bug_files.find(str(folder / name) if "/" in name else name)
+            _ = bug.script
+        except BadFile as error:
+            found += error.problems
+            continue
+        except HalabError as error:
+            found.append((where, error.with_hint))
+            continue
+        if bug.name in taken:
+            found.append((where, f"there is already a {taken[bug.name]} of this name: {bug.name}"))
+        taken[bug.name] = "bug"
+        bugs.append(bug)
+    return bugs, found
 
 
 def _axis_problems(axes: Sequence[Axis]) -> Iterator[_Found]:
@@ -169,12 +239,14 @@ def _exclusion_problems(matrix: Matrix, axes: Sequence[Axis], scripts: Sequence[
 
 
 def _labs(
-    variants: Sequence[Variant], axes: Sequence[Axis], folder: Path
+    variants: Sequence[Variant], axes: Sequence[Axis], members: _Members
 ) -> tuple[list[MatrixLab], list[_Found]]:
     """The labs, and what is wrong with their lab files, each once and at the value that it is about."""
     labs: list[MatrixLab] = []
     found: dict[tuple[str, str], _Found] = {}
+    bug = members.bug
     for variant in variants:
+        name = variant.name if bug is None else f"{bug.name}-{variant.name}" if axes else bug.name
         try:
             written = loading.loads(variant.text, variant.name, LabFile)
             problems = [
@@ -184,14 +256,17 @@ def _labs(
         except BadFile as error:
             problems = list(error.problems)
         else:
-            named = named_files.digest(variant.text, written, folder)
-            labs.append(MatrixLab(variant.name, variant.values, variant.text, written, named))
+            named = named_files.digest(variant.text, written, members.file.parent)
+            labs.append(MatrixLab(name, variant.values, variant.text, written, members.file, named))
         for problem in problems:
-            found.setdefault((problem.field, problem.what), _place(problem, variant, axes))
+            where, what = _place(problem, variant, axes)
+            found.setdefault(
+                (problem.field, problem.what), (where, f"in the lab of {bug.name}: {what}" if bug else what)
+            )
     return labs, list(found.values())
 
 
-def _place(problem: Problem, variant: Variant, axes: Sequence[Axis]) -> _Found:
+def _place(problem: Problem, variant: Variant, axes: Sequence[Axis]) -> tuple[_Path, str]:
     """The value in the matrix file that a problem of a lab file is about; else the axes, with the lab's settings."""
     for axis in sorted(axes, key=lambda axis: -len(axis.path)):
         below = problem.field.removeprefix(axis.name)

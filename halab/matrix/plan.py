@@ -19,13 +19,14 @@ from halab.scenario.run.library import Script
 class MatrixLab:
     """A lab of a matrix: its name, its values by axis as people write them, and its lab file.
 
-    `named` is a hash of the files that the lab file names.
+    `named` is a hash of the files that the lab file names. `base` is the lab file of which it is a variant.
     """
 
     name: str
     values: Mapping[str, str]
     text: str
     written: LabFile
+    base: Path
     named: str = ""
 
     @property
@@ -36,12 +37,17 @@ class MatrixLab:
 
 @dataclass(frozen=True)
 class Cell:
-    """One scenario, or its losing twin, on one lab. `lacking` says why the lab cannot run it; empty if it may."""
+    """One scenario, its losing twin, or the scenario of a bug, on one lab.
+
+    `lacking` says why the lab cannot run it; empty if it may. `shows` is the verdict of the scenario of a bug in this
+    lab.
+    """
 
     lab: MatrixLab
     script: Script
     twin: bool = False
     lacking: str = ""
+    shows: Verdict | None = None
 
     @property
     def name(self) -> str:
@@ -59,6 +65,8 @@ class Cell:
     @property
     def expected(self) -> Verdict:
         """The verdict with which the cell passes."""
+        if self.shows:
+            return self.shows
         return self.script.scenario.twin.verdict if self.twin else Verdict.PASS
 
     def __str__(self) -> str:
@@ -78,7 +86,7 @@ class CellRun:
 class MatrixPlan:
     """All cells of a matrix file, lab by lab. `axes` are the values of each axis as people write them.
 
-    Without a `seed`, the first run of the matrix draws one.
+    `scripts` are the scenarios and those of the `bugs`. Without a `seed`, the first run of the matrix draws one.
     """
 
     path: Path
@@ -90,6 +98,7 @@ class MatrixPlan:
     seed: int | None = None
     is_shuffled: bool = False
     has_twins: bool = False
+    bugs: frozenset[str] = frozenset()
 
     @property
     def titles(self) -> dict[str, str]:
@@ -98,6 +107,7 @@ class MatrixPlan:
             twin_name(script.name) if twin else script.name: script.scenario.title
             for script in self.scripts
             for twin in self.kinds
+            if not (twin and script.name in self.bugs)
         }
 
     @property

@@ -102,7 +102,11 @@ def play(
         )
         lab_deps(left.file).down(left, shown)
     plan = forecast.standing.plan
-    files = lab_folders.prepare(plan.lab_file, plan.labs, labs, again=True)
+    by_name: dict[str, Path] = {}
+    for base in dict.fromkeys(lab.base for lab in plan.labs):
+        variants = [lab for lab in plan.labs if lab.base == base]
+        made = lab_folders.prepare(base, variants, labs, again=True)
+        by_name |= {lab.name: file for lab, file in zip(variants, made, strict=True)}
     standing = replace(forecast.standing, again=False)
     before = forecast.standing.record or MatrixRecord(forecast.standing.seed, started)
     complete = [run for runs in forecast.standing.complete.values() for run in runs]
@@ -118,7 +122,6 @@ def play(
     )
     forecast = replace(forecast, standing=replace(standing, record=now))
     matrix = _RunningMatrix(forecast, folder, shown, lab_deps, labelled, found)
-    by_name = {lab.name: file for lab, file in zip(plan.labs, files, strict=True)}
     return matrix.play(by_name)
 
 

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from halab.config import kubernetes, lab_rules
 from halab.config.lab import LabFile, ProviderKind
 from halab.config.lab_traits import Capability, LabTraits
 from halab.config.roles import Role
-from halab.config.scenario import Scenario
 from halab.faults.capabilities import ruled_out
 from halab.faults.catalogue import FAULTS
+from halab.scenario.run.library import Script
 
 
-def lacking(written: LabFile, scenario: Scenario, *, twin: bool = False) -> str:
-    """Why a lab cannot run a scenario or its losing twin; empty if it may: the machines decide about the rest.
+@dataclass
+class Skips:
+    """The scenarios of a matrix, which have different names. Labs that do not differ for them are looked at once."""
 
-    With `provider: auto`, only what neither provider can do.
-    """
-    played = scenario.losing() if twin else scenario
+    _known: dict[tuple[object, ...], str] = field(default_factory=dict)
+
+    def lacking(self, traits: tuple[LabTraits, ...], script: Script, *, twin: bool = False) -> str:
+        """Why a lab cannot run a scenario or its losing twin; empty if it may: the machines decide about the rest."""
+        key = (*map(_compared, traits), script.name, twin)
+        if key not in self._known:
+            played = script.scenario.losing() if twin else script.scenario
+            reasons = [played.lacking_in(each, FAULTS) for each in traits]
+            self._known[key] = "; ".join(reasons[0]) if all(reasons) else ""
+        return self._known[key]
+
+
+def traits_of(written: LabFile) -> tuple[LabTraits, ...]:
+    """The traits that a lab has at best; with `provider: auto`, those with each provider."""
     is_open = written.provider is ProviderKind.AUTO
     providers = (ProviderKind.DOCKER, ProviderKind.LIBVIRT) if is_open else (written.provider,)
-    reasons = [played.lacking_in(_traits(written, provider), FAULTS) for provider in providers]
-    return "; ".join(reasons[0]) if all(reasons) else ""
+    return tuple(_traits(written, provider) for provider in providers)
 
 
 def _traits(written: LabFile, provider: ProviderKind) -> LabTraits:
-    """The traits that a lab has at best."""
     roles = list(lab_rules.names(written).values())
     without = ruled_out(provider, written.disk_cache, has_name=lab_rules.endpoint_name(written) is not None)
     return LabTraits(
@@ -35,6 +47,11 @@ def _traits(written: LabFile, provider: ProviderKind) -> LabTraits:
         workers=roles.count(Role.WORKER),
         balancers=roles.count(Role.LOAD_BALANCER),
         etcd_machines=roles.count(Role.ETCD),
-        capabilities=frozenset(Capability) - without.keys(),
-        lacking=without,
+        capabilities=frozenset(Capability).difference(without),
+        lacking={str(name): why for name, why in without.items()},
     )
+
+
+def _compared(traits: LabTraits) -> tuple[object, ...]:
+    """What two labs must have in common. The reasons in `lacking` belong to the capabilities that are missing."""
+    return tuple(value for name, value in vars(traits).items() if name != "lacking")

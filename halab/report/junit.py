@@ -44,7 +44,9 @@ def of_runs(
     `lost` are runs that could not take place: errors.
     """
     suites = [
-        _suite_of_twin(result, suite_name, expected) if result.is_twin else _suite(result, suite_name)
+        _suite(result, suite_name)
+        if expected is Verdict.PASS and not result.is_twin
+        else _suite_of_verdict(result, suite_name, expected)
         for suite_name, result, expected in runs
     ]
     for title, missing, kind in (("not run", not_run, Skipped), ("could not run", lost, Error)):
@@ -88,13 +90,13 @@ def _suite(result: Result, name: str) -> TestSuite:
     return suite
 
 
-def _suite_of_twin(result: Result, name: str, expected: Verdict) -> TestSuite:
-    """One test case: a losing twin must end as its scenario declares, and most of them break a promise."""
+def _suite_of_verdict(result: Result, name: str, expected: Verdict) -> TestSuite:
+    """One test case: a losing twin, or a bug that shows, ends as it must if it breaks a promise."""
     suite = TestSuite(printable(name))
     suite.timestamp = printable(result.started)
     for key, value in _properties(result).items():
         suite.add_property(key, printable(value))
-    case = TestCase(f"the losing twin ends with {expected}", printable(f"halab.{result.scenario}"))
+    case = TestCase(f"the run ends with {expected}", printable(f"halab.{result.scenario}"))
     compared = compare_with_expected(result.verdict, expected)
     if compared is not Verdict.PASS:
         entry = _UNEXPECTED[compared](f"it ended with {result.verdict}")

@@ -175,9 +175,19 @@ class MatrixReport:
     repairs: Sequence[str] = ()
 
     @cached_property
-    def by_place(self) -> dict[tuple[str, str], ReportedCell]:
-        """The cells by scenario and lab."""
-        return {(cell.scenario, cell.lab.name): cell for cell in self.cells}
+    def columns(self) -> list[ReportedLab]:
+        """One lab for each combination of values: a bug has a lab of its own in each column."""
+        columns: dict[tuple[str, ...], ReportedLab] = {}
+        for lab in self.labs:
+            columns.setdefault(_column(lab), lab)
+        return list(columns.values())
+
+    def cell(self, scenario: str, column: ReportedLab) -> ReportedCell | None:
+        return self._by_place.get((scenario, _column(column)))
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, tuple[str, ...]], ReportedCell]:
+        return {(cell.scenario, _column(cell.lab)): cell for cell in self.cells}
 
     @cached_property
     def totals(self) -> dict[CellState, int]:
@@ -208,8 +218,12 @@ class MatrixReport:
         """The rows above the columns: each axis, and its values with the number of columns that each spans."""
         for depth, axis in enumerate(self.axes, 1):
             outer = list(self.axes)[:depth]
-            groups = groupby(self.labs, key=lambda lab: tuple(lab.values[name] for name in outer))
+            groups = groupby(self.columns, key=lambda lab: tuple(lab.values[name] for name in outer))
             yield axis, [(values[-1], sum(1 for _ in labs)) for values, labs in groups]
+
+
+def _column(lab: ReportedLab) -> tuple[str, ...]:
+    return tuple(lab.values.values())
 
 
 def write(folder: Path, report: MatrixReport) -> Path:

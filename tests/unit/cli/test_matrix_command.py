@@ -18,6 +18,7 @@ from support.stage import Stage, result_of
 from halab.campaign import play as playing
 from halab.campaign.time_limit import OverLimit
 from halab.cli import main
+from halab.config.lab import ProviderKind
 from halab.errors import HostProblem
 from halab.machines.host import allocation
 from halab.matrix import record, results
@@ -46,9 +47,7 @@ def test_a_plan_shows_which_cells_are_skipped(capsys: Shown, folder: Path) -> No
     write_matrix(folder, "axes: {control_planes: [1, 3]}\nscenarios: [kill-etcd-member]\ntwins: true\n")
     assert main(["matrix", "plan"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split("  ")[0] == "1" and lines[1].endswith(
-        "the lab has 1 control plane, and 3 are needed"
-    )
+    assert lines[1].startswith("1 ") and lines[1].endswith("the lab has 1 etcd member, and 3 are needed")
     assert lines[4].startswith("3    kill-etcd-member (its losing twin)  1 ")
     assert lines[-1].startswith("2 labs, 4 cells (2 skipped): 2 of 2 runs to play, 1 lab to build.")
     assert main(["matrix", "plan", "--json"]) == 0
@@ -279,8 +278,8 @@ class TestRun:
         left = folder / "matrix/labs/gone"
         left.mkdir(parents=True)
         (left / "lab.yml").write_text("name: auto\n")
-        held = SimpleNamespace(work=left.resolve() / ".halab")
-        other = SimpleNamespace(work=folder / ".halab")
+        held = SimpleNamespace(work=left.resolve() / ".halab", provider=ProviderKind.DOCKER)
+        other = SimpleNamespace(work=folder / ".halab", provider=ProviderKind.DOCKER)
         monkeypatch.setattr(allocation, "held", lambda: [held, other])
         assert main(["matrix", "run"]) == 0
         assert did(played)[:2] == ["down", "up"]

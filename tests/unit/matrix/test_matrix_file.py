@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from support.matrix_builder import TWO, plan_of, write_matrix
 from support.run_builder import STOP
 
+from halab import data
+from halab.bugs import library as bugs
 from halab.config.load_balancer import Balancer
 from halab.config.loading import listed
 from halab.errors import BadFile, BadUsage
@@ -89,6 +92,52 @@ def test_a_twin_runs_right_after_its_scenario_with_the_same_seed(tmp_path: Path)
     assert len(runs) == 8 and runs[-1][1:] == (True, 8, 2)
 
 
+ETCD_BUG = "watched-history-stays-in-memory"
+
+
+def test_a_bug_runs_in_its_own_lab_with_the_values_of_the_axes(tmp_path: Path) -> None:
+    text = TWO.replace(", kill-etcd-member", "") + f"bugs: [{ETCD_BUG}]\ntwins: true\n"
+    plan = plan_of(tmp_path, text, lab="workers: 2\n")
+    assert cells(plan)[4:] == [f"{ETCD_BUG} on {ETCD_BUG}-haproxy", f"{ETCD_BUG} on {ETCD_BUG}-nginx"]
+    of_scenario, of_bug = plan.labs[0], plan.labs[2]
+    assert (of_scenario.base, of_bug.base.parent.name) == (tmp_path / "lab.yml", ETCD_BUG)
+    assert (of_scenario.written.workers, of_bug.written.workers) == (2, 0)
+    assert of_bug.values == {"load_balancer.kind": "haproxy"}
+    # the twins are those of the scenarios
+    assert list(plan.titles) == ["stop-apiserver", "stop-apiserver (its losing twin)", ETCD_BUG]
+    left = plan_of(tmp_path, f"{text}exclude: [{{scenario: {ETCD_BUG}, load_balancer.kind: nginx}}]\n")
+    assert cells(left)[4:] == [f"{ETCD_BUG} on {ETCD_BUG}-haproxy"]
+
+
+def test_bugs_alone_are_no_scenarios(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, f"bugs: [{ETCD_BUG}]\n")
+    assert cells(plan) == [f"{ETCD_BUG} on {ETCD_BUG}"]
+
+
+def test_a_bug_must_not_show_in_a_version_in_which_it_is_fixed(tmp_path: Path) -> None:
+    bug = bugs.find(ETCD_BUG)
+    (affected,) = [each for each in bug.written.affects if each.component == "etcd" and each.fixed][:1]
+    text = f'axes: {{kubernetes.etcd: ["{affected.first_bad}", "{affected.fixed}"]}}\nbugs: [{ETCD_BUG}]\n'
+    bad, fixed = plan_of(tmp_path, text).cells
+    assert (bad.expected, fixed.expected) == (
+        bug.written.shows, {"pass": "fail", "fail": "pass"}[bug.written.shows],
+    )  # fmt: skip
+
+
+def test_a_bug_whose_folder_is_gone_or_wrong_is_reported(tmp_path: Path) -> None:
+    assert problems(tmp_path, "bugs: [./gone]\n") == [
+        f"matrix.yml:1: bugs[1]: no such folder: {tmp_path}/gone"
+    ]
+    shutil.copytree(data.bugs() / ETCD_BUG, tmp_path / "mine")
+    (tmp_path / "mine/bug.yml").write_text("title: 1\n")
+    assert all(problem.startswith("mine/bug.yml:1: ") for problem in problems(tmp_path, "bugs: [./mine]\n"))
+
+
+def test_a_bug_of_the_user_is_named_by_its_folder(tmp_path: Path) -> None:
+    shutil.copytree(data.bugs() / ETCD_BUG, tmp_path / "mine")
+    assert cells(plan_of(tmp_path, "bugs: [./mine]\n")) == ["mine on mine"]
+
+
 def test_a_value_of_an_axis_can_be_a_mapping(tmp_path: Path) -> None:
     plan = plan_of(
         tmp_path,
@@ -129,6 +178,13 @@ WRONG = {
     "axes:\n  worker: [1]": ["2: axes.worker[1]: is not known; did you mean workers?"],
     "axes: {workers..x: [1]}": [
         "1: axes.workers..x: should be the path of a setting, such as load_balancer.kind"
+    ],
+    "bugs: [unknown-bug]": ["1: bugs[1]: no such bug: unknown-bug (`halab bugs` lists them)"],
+    "bugs: [tcp-check-keeps-hung-apiserver, tcp-check-keeps-hung-apiserver]": [
+        "1: bugs[2]: there is already a bug of this name: tcp-check-keeps-hung-apiserver"
+    ],
+    "axes: {workers: [0, -1]}\nbugs: [tcp-check-keeps-hung-apiserver]": [
+        "1: axes.workers[2]: in the lab of tcp-check-keeps-hung-apiserver: should be 0 or more, not -1"
     ],
     "axes: {name: [a, b]}": [
         "1: axes.name: cannot be an axis: halab gives each lab of a matrix a name of its own"
@@ -210,6 +266,6 @@ def test_ten_thousand_cells_are_planned_in_about_a_second(tmp_path: Path) -> Non
     runs = plan.runs(7)
     taken = time.process_time() - begun
     assert len(plan.cells) > 10_000
-    assert sum(map(len, runs.values())) == len(plan.cells)
+    assert 5000 < sum(map(len, runs.values())) == len(plan.playable)
     assert len(plan.fingerprints) == len(plan.cells)
     assert taken < 10, f"{taken:.1f} s"

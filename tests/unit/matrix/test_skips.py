@@ -18,7 +18,7 @@ def lacking(plan: MatrixPlan) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("lab", "scenario", "why"),
     [
-        ("control_planes: 1", "kill-etcd-member", "the lab has 1 control plane, and 3 are needed"),
+        ("control_planes: 1", "kill-etcd-member", "the lab has 1 etcd member, and 3 are needed"),
         ("control_planes: 3", "kill-etcd-member", ""),
         ("load_balancer: {kind: nginx}", "stop-dns-server", "the load balancer is nginx, not dns"),
         (

@@ -111,6 +111,29 @@ def test_a_losing_twin_passes_if_it_ends_as_declared() -> None:
     assert shown is not None and shown.path.name.endswith("-1")
 
 
+def test_a_bug_is_in_the_columns_of_the_other_labs_although_it_has_its_own() -> None:
+    labs = [*LABS, *(replace(lab, name=f"bug-{lab.name}", error="") for lab in LABS[:2])]
+    cells = [
+        cell("pass"),
+        cell("pass", lab=labs[3], scenario="bug"),
+        cell("fail", lab=labs[4], scenario="bug"),
+    ]
+    shown = replace(report(*cells), labs=labs)
+    assert [lab.name for lab in shown.columns] == [lab.name for lab in LABS]
+    found = shown.cell("bug", LABS[1])
+    assert found is not None and found.lab.name == "bug-haproxy-1.37"
+    page = matrix.html(Path("/m"), shown)
+    assert 'title="bug on bug-haproxy-1.37: 0 of 1 judged run passed (0%)"' in page
+
+
+def test_a_bug_that_breaks_a_promise_passes_in_junit(tmp_path: Path) -> None:
+    shows = replace(cell("fail", "pass"), expected=Verdict.FAIL)
+    assert (shows.state, shows.short) == (CellState.FLAKY, "1/2")
+    matrix.write(tmp_path, report(shows))
+    suites = list(JUnitXml.fromfile(str(tmp_path / "junit.xml")))
+    assert [suite.failures for suite in suites] == [0, 1]
+
+
 def test_a_cell_that_the_lab_cannot_run_is_skipped_with_the_reason() -> None:
     assert (SKIPPED.state, SKIPPED.short, SKIPPED.missing) == (CellState.SKIP, "skip", 0)
     assert SKIPPED.in_words == "the lab has 1 control plane, and 3 are needed"
