@@ -41,7 +41,8 @@ class FaultFacts:
 
     `machine_becomes` is None for a fault that leaves the machine running and connected. `is_healed_by_join` is true for
     a fault that takes the machine out of the cluster. `longest_seconds` is a generous estimate of the time until it has
-    its effect; most faults have a limit of one minute.
+    its effect; most faults have a limit of one minute. `stays` says what no heal undoes: the next scenario needs a lab
+    without it.
     """
 
     is_lasting: bool = True
@@ -49,6 +50,7 @@ class FaultFacts:
     loses_data: DataLoss = DataLoss.NONE
     is_healed_by_join: bool = False
     longest_seconds: float = 60.0
+    stays: str = ""
 
 
 _OVER_AT_ONCE = FaultFacts(is_lasting=False)
@@ -76,7 +78,7 @@ FAULT_FACTS: dict[str, FaultFacts] = {
     "lose-etcd-quorum": FaultFacts(loses_data=DataLoss.EVERY_MEMBER),
     "defragment": _OVER_AT_ONCE,
     # three control planes: 11 min 28 s on a busy host with two cores
-    UPGRADE: FaultFacts(longest_seconds=1800.0),
+    UPGRADE: FaultFacts(longest_seconds=1800.0, stays="the run has upgraded Kubernetes"),
 }
 _ORDINARY = FaultFacts()
 

@@ -18,6 +18,7 @@ from halab.images import cache
 from halab.images.bundle_part import Make, Part, Workplace
 from halab.images.cache import Architecture
 from halab.images.download import Downloads
+from halab.images.image_contents import tools_of
 from halab.images.image_names import image_names
 from halab.images.image_tar import extract
 from halab.images.registry import Registry
@@ -29,7 +30,6 @@ _SPACE_BYTES = 3 << 30
 _LIMIT_SECONDS = 1800
 _BINARIES = ("kubeadm", "kubelet", "kubectl")
 _CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
-_ETCD_TOOLS = ("etcdctl", "etcdutl")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Official:
             **{f"bin/{name}": fetch.binary(name) for name in _BINARIES},
             **{f"bin/{name}": fetch.containerd(name) for name in _CONTAINERD},
             **{f"images/{name}.tar": fetch.image(full) for name, full in image_names(release).items()},
-            **{f"bin/{name}": fetch.etcd_tool(name) for name in _ETCD_TOOLS},
+            **{f"bin/{name}": fetch.etcd_tool(name) for name in tools_of("etcd")},
         }
         return [Part(path, make, _LIMIT_SECONDS) for path, make in makes.items()]
 

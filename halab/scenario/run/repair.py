@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from halab.clock import Deadline
 from halab.cluster.steady import wait_until_steady
-from halab.config.fault_facts import UPGRADE
+from halab.config.fault_facts import facts_of
 from halab.errors import HalabError, TimedOut
 from halab.faults import audit
 from halab.faults.journal import Journal
@@ -36,9 +36,9 @@ def damage(folder: RunFolder) -> str:
     records = timeline.read(folder.timeline)
     touched = bool(events.select(records, events.FaultStarted) or events.select(records, events.LabSet))
     when = SteadyCheckPoint.AFTER if touched else SteadyCheckPoint.BEFORE
-    injected = [fault for _, fault in events.select(records, events.FaultInjected)]
-    if any(fault.fault == UPGRADE for fault in injected):
-        return "the run has upgraded Kubernetes"
+    for _, injected in events.select(records, events.FaultInjected):
+        if stays := facts_of(injected.fault).stays:
+            return stays
     waits = [steady for _, steady in events.select(records, events.Steady) if steady.when is when]
     if waits and not waits[-1].ok:
         return waits[-1].seen
