@@ -89,7 +89,19 @@ def write_lab(run: RunFolder) -> Path:
             f"the lab of this run imports {', '.join(missing)}, and an archive has no images",
             hint=f"copy the files into {folder}, and run the command again",
         )
+    _require_sources(written, run.read_meta(), folder)
     return folder / "lab.yml"
+
+
+def _require_sources(written: LabFile, meta: Meta, folder: Path) -> None:
+    """Raise BadUsage if the source code of a component is not there: an archive has none."""
+    for component, path in written.source.by_name.items():
+        if not (folder / Path(path).expanduser()).is_dir():
+            state = meta.sources.get(component)
+            raise BadUsage(
+                f"the lab of this run builds {component} from {state or path}, and an archive has no source code",
+                hint=f"copy the checkout to {folder / path}, and run the command again",
+            )
 
 
 def _versions(written: LabFile, meta: Meta) -> dict[tuple[str, ...], str]:

@@ -59,6 +59,9 @@ def known(lab: LabFile) -> list[KnownBug]:
 def in_lab(bug: Bug, lab: LabFile) -> KnownBug | None:
     """The version of the lab that has the bug; None if no version of it is known to have it."""
     for affected in bug.written.affects:
+        if affected.component in lab.source.by_name:
+            # a checkout may have the fix
+            continue
         version = version_of(lab, affected.component)
         if affected.has(version):
             return KnownBug(bug, affected, version)

@@ -138,9 +138,12 @@ def up_command(file: Path, as_json: bool) -> None:
 def build(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> UpResult:
     """Check the lab file and this host, and build the lab. The caller removes a temporary lab if that fails."""
     from halab import doctor
+    from halab.lifecycle import components
 
     _warn(lab_dir)
     _say_known_bugs(lab_dir)
+    # a wrong checkout is a mistake in the lab file, and not a problem of the host
+    components.needed(lab_dir)
     # checked before the imports below, because a library may be missing
     for result in doctor.require(lab_dir):
         echo(f"warning: {result.name}: {result.seen}\n  fix: {result.fixes[0]}", err=True)

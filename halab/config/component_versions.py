@@ -15,7 +15,8 @@ from pydantic import AfterValidator, Field
 from halab.config.kubernetes import Release, at_least, minor_of
 from halab.printable import shortened
 
-VERSION = r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$"
+# A pre-release has a stage and a number: 3.7.0-rc.1.
+VERSION = r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(-(alpha|beta|rc)\.[0-9]{1,3})?$"
 ETCD, COREDNS = "etcd", "coredns"
 REGISTRY = "registry.k8s.io"
 _POLICY = "Kubernetes' version skew policy"
@@ -58,12 +59,16 @@ def release_version(release: Release, component: str) -> str:
     return own.get(component, release.kubernetes)
 
 
-def image(component: str, version: str) -> str:
-    """The full name under which kubeadm looks for the image of a component."""
+def image(component: str, version: str, *, is_own: bool = False) -> str:
+    """The full name of the image of a component, under which kubeadm looks for it.
+
+    `is_own`: it is built from a checkout, and has a tag of its own, because the bundle may have the same version.
+    """
+    suffix = "-source" if is_own else ""
     if component == ETCD:
-        return f"{REGISTRY}/etcd:{version}-0"
+        return f"{REGISTRY}/etcd:{version}{suffix or '-0'}"
     folder = "coredns/" if component == COREDNS else ""
-    return f"{REGISTRY}/{folder}{component}:v{version}"
+    return f"{REGISTRY}/{folder}{component}:v{version}{suffix}"
 
 
 def differing(release: Release, written: Mapping[str, str]) -> dict[str, str]:

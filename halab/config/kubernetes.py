@@ -78,7 +78,15 @@ def resolve(version: str) -> Release:
 
 
 def at_least(version: str, minimum: str) -> bool:
-    return _numbers(version) >= _numbers(minimum)
+    """Whether a version is the same or a later one. A pre-release (`3.7.0-rc.1`) comes before its release."""
+    return order(version) >= order(minimum)
+
+
+def order(version: str) -> tuple[tuple[int, ...], bool, str, int]:
+    """A key that sorts versions: `3.6.16`, `3.7.0-alpha.0`, `3.7.0-rc.10`, `3.7.0`."""
+    release, _, before = version.partition("-")
+    stage, _, number = before.partition(".")
+    return _numbers(release), not before, stage, int(number or 0)
 
 
 def upgrade_problem(before: str, after: str) -> tuple[str, str] | None:

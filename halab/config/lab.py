@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from halab import data
 from halab.config import kubernetes, remote
 from halab.config.applied import Cni, FileName, Setup, without_repetitions
-from halab.config.component_versions import COREDNS, ETCD, ComponentVersion, ControlPlanePart
+from halab.config.component_settings import Components, Sources
+from halab.config.component_versions import COREDNS, ETCD, ComponentVersion
 from halab.config.etcd import EtcdSettings
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import BundleSource
@@ -206,23 +207,6 @@ class Machines(Model):
         return self.__pydantic_extra__
 
 
-class Components(Model):
-    """The versions of components of the control plane."""
-
-    example: ClassVar[str] = "{kube-apiserver: 1.37.1}"
-
-    kube_apiserver: ComponentVersion | None = Field(None, alias=ControlPlanePart.API_SERVER)
-    kube_controller_manager: ComponentVersion | None = Field(None, alias=ControlPlanePart.CONTROLLER_MANAGER)
-    kube_scheduler: ComponentVersion | None = Field(None, alias=ControlPlanePart.SCHEDULER)
-
-    @property
-    def by_name(self) -> dict[str, str]:
-        """Component → version, of those that are written."""
-        return {
-            str(name): version for name, version in self.model_dump(by_alias=True, exclude_none=True).items()
-        }
-
-
 class Kubernetes(Model):
     example: ClassVar[str] = '{version: "1.37"}'
 
@@ -297,6 +281,10 @@ class LabFile(Model):
         "machine resolves it",
     )
     kubernetes: Kubernetes = Kubernetes()
+    source: Sources = Field(
+        Sources(),
+        description="checkouts from which components are built, by component: patched, or at any commit",
+    )
     kubeadm: Kubeadm = Kubeadm()
     network: Annotated[str, AfterValidator(_network)] = AUTO
     machines: Machines = Machines()

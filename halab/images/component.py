@@ -1,7 +1,7 @@
 """Images that only some labs need: kube-vip, and components in another version than that of the bundle.
 
-Each is built from its Go module, and cached by itself. A bundle has none of them, so that a lab that needs one costs
-the time of that one, and no bundle or box changes.
+Each is built from its Go module, or from a checkout of its source code, and cached by itself. A bundle has none of
+them, so that a lab that needs one costs the time of that one, and no bundle or box changes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from halab.config.lab import LabFile
 from halab.config.load_balancer import Balancer
 from halab.config.roles import Role
 from halab.errors import BadUsage, Corrupted, HostProblem
-from halab.images import cache
+from halab.images import cache, compiler_errors
+from halab.images import checkout as checkouts
+from halab.images.checkout import Checkout
 from halab.images.go import Go
 from halab.images.image_archive import ImageArchive
-from halab.images.image_tar import Contents, write_image
+from halab.images.image_contents import contents
+from halab.images.image_tar import write_image
 from halab.images.manifest import FileRecord
 from halab.images.modules import (
-    BIN,
     Group,
     Program,
     coredns_group,
@@ -42,10 +44,15 @@ from halab.progress import Progress
 # Increased when this module makes another image from the same version.
 _FORMAT = 1
 _RECORD = "component.json"
+# Beside the image: what was not committed in the checkout from which it was built.
+PATCH = "source.diff"
+_PATCH_CHARACTERS = 1_000_000
 _EXAMPLES = {ETCD: "3.6.8", COREDNS: "1.12.1"}
 # With Go's own cache of modules and objects.
 _SPACE_BYTES = 2 << 30
 _LIMIT_SECONDS = 1800
+_LIST_SECONDS = 60
+_ETCD_API = "go.etcd.io/etcd/api/v3"
 _CONTROL_PLANES = frozenset({Role.CONTROL_PLANE})
 _NODES = frozenset({Role.CONTROL_PLANE, Role.WORKER})
 
@@ -54,17 +61,16 @@ _NODES = frozenset({Role.CONTROL_PLANE, Role.WORKER})
 class Component:
     """One image with static programs. `image` is the full name under which containerd knows it.
 
-    `folder` has the programs. An image with an entrypoint starts the program of its own name. `roles` are those of the
-    machines that run it. Older versions may need an older Go than `minimum_go`.
+    `roles` are those of the machines that run it. Older versions may need an older Go than `minimum_go`.
     """
 
     name: str
     version: str
     image: str
     group: Group
-    folder: str = BIN
-    has_entrypoint: bool = False
     roles: frozenset[Role] = _CONTROL_PLANES
+    # instead of the module of its version
+    checkout: Checkout | None = None
     # the go.mod of kube-vip 0.9.1 says 1.24.2, and that of etcd 3.6.8 1.24
     minimum_go: str = "1.24"
     # on two cores, with an empty Go build cache and with a filled one
@@ -76,11 +82,12 @@ class Component:
         return f"{self.name}-{self.version}.tar"
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}"
+        built = f" from {self.checkout.state}" if self.checkout else ""
+        return f"{self.name} {self.version}{built}"
 
 
 def kube_vip(settings: KubeVip) -> Component:
-    """kube-vip, as its own image has it: the program in the root folder, and nothing else."""
+    """kube-vip, as its own image has it: the program and nothing else."""
     module, version = "github.com/kube-vip/kube-vip", settings.version
     group = Group(
         "kube-vip",
@@ -88,7 +95,7 @@ def kube_vip(settings: KubeVip) -> Component:
         {"kube-vip": Program(module)},
         {"main.Version": f"v{version}"},
     )
-    return Component("kube-vip", version, settings.image, group, folder="", has_entrypoint=True)
+    return Component("kube-vip", version, settings.image, group)
 
 
 def of_bundle(name: str, version: str) -> Component:
@@ -97,10 +104,7 @@ def of_bundle(name: str, version: str) -> Component:
     if name == ETCD:
         return Component(name, version, image, etcd_group(version))
     if name == COREDNS:
-        # kubeadm's manifest has arguments only
-        return Component(
-            name, version, image, coredns_group(version), folder="", has_entrypoint=True, roles=_NODES
-        )
+        return Component(name, version, image, coredns_group(version), roles=_NODES)
     return Component(
         name,
         version,
@@ -111,16 +115,41 @@ def of_bundle(name: str, version: str) -> Component:
     )
 
 
+def of_checkout(name: str, version: str, folder: Path, written: str, go: Go | None = None) -> Component:
+    """A component from a folder with its source code, whose path is `written` in the lab file.
+
+    `version` is that of the lab: of its other modules, of the tag of its image, and for the rules which versions work
+    together. Raises BadUsage if the folder does not have the source code of the component, and HostProblem without Go,
+    which reads it.
+    """
+    go, component = go or Go(), of_bundle(name, version)
+    if problem := obstacle(component, go):
+        raise problem
+    group = component.group
+    found = checkouts.read(folder, written, [module.partition("@")[0] for module in group.modules], go)
+    _require_version(component, found, go)
+    return replace(
+        component,
+        image=component_versions.image(name, version, is_own=True),
+        group=replace(group, variables={**group.variables, **_revision_variables(name, found)}),
+        checkout=found,
+    )
+
+
 def needed(lab: LabFile) -> list[Component]:
-    """The components beside the bundle that the machines of a lab run."""
+    """The components beside the bundle that the machines of a lab run in a version of their own."""
     settings, release = lab.load_balancer, kubernetes.resolve(lab.kubernetes.version)
     components = [kube_vip(settings.kube_vip)] if settings.kind is Balancer.KUBE_VIP else []
     for name, version in component_versions.differing(release, lab.kubernetes.written_versions).items():
-        component = of_bundle(name, version)
-        if name == ETCD and lab.etcd.is_external:
-            component = replace(component, roles=frozenset({Role.ETCD}))
-        components.append(component)
+        components.append(placed(of_bundle(name, version), lab))
     return components
+
+
+def placed(component: Component, lab: LabFile) -> Component:
+    """The component with the roles of the machines that run it in this lab."""
+    if component.name == ETCD and lab.etcd.is_external:
+        return replace(component, roles=frozenset({Role.ETCD}))
+    return component
 
 
 def named(text: str) -> Component:
@@ -142,6 +171,14 @@ def named(text: str) -> Component:
         raise BadUsage(
             f"not a version of kube-vip: {version}", hint="write three numbers, such as 0.9.1"
         ) from error
+
+
+def released(name: str, go: Go | None = None) -> list[str]:
+    """The released versions of a component of bundles, with pre-releases, that Go's proxy lists."""
+    module = of_bundle(name, "0.0.0").group.main_module
+    listed = (go or Go()).versions(module, timeout_seconds=_LIST_SECONDS)
+    versions = [version.removeprefix("v") for version in listed]
+    return [version for version in versions if re.fullmatch(component_versions.VERSION, version)]
 
 
 def find(component: Component) -> ImageArchive | None:
@@ -196,6 +233,8 @@ def ensure(
 
 def build_command(component: Component) -> str:
     """The command that builds a component."""
+    if component.checkout:
+        return "halab bundle build -f lab.yml"
     return f"halab bundle build --component {component.name}@{component.version}"
 
 
@@ -209,28 +248,67 @@ def _build(component: Component, folder: Path, go: Go) -> FileRecord:
     target = folder / component.archive
     with TemporaryDirectory(dir=folder) as scratch:
         sources, files = Path(scratch), {}
-        origins = write_go_mod(go, component.group, sources)
+        origins = write_go_mod(go, component.group, sources, component.checkout)
         for program, source in component.group.programs.items():
             # in a folder of its own: the sources of a program may have its name
             built = cache.make_folder(sources / "programs") / program
-            go.build(
-                source.package,
-                built,
-                folder=sources,
-                architecture=architecture,
-                timeout_seconds=_LIMIT_SECONDS,
-                variables=component.group.variables,
-                tags=source.tags,
-            )
-            files[f"{component.folder}/{program}"] = built
-        entrypoint = [f"{component.folder}/{name}"] if component.has_entrypoint else []
-        contents = Contents(files, entrypoint=entrypoint)
-        write_image(target, component.image, architecture, contents)
+            with compiler_errors.explained(name, component.checkout, sources):
+                go.build(
+                    source.package,
+                    built,
+                    folder=sources,
+                    architecture=architecture,
+                    timeout_seconds=_LIMIT_SECONDS,
+                    variables=component.group.variables,
+                    tags=source.tags,
+                )
+            files[program] = built
+        if component.checkout:
+            _keep_patch(component.checkout, folder)
+            checkouts.require_same(component.checkout)
+        write_image(target, component.image, architecture, contents(name, files))
     return FileRecord(sha256=cache.sha256(target), size=target.stat().st_size, origin=tuple(origins))
+
+
+def _keep_patch(found: Checkout, folder: Path) -> None:
+    """Write what is not committed beside the image, unless it is too large for the folder of a run."""
+    if found.state.is_dirty:
+        patch = checkouts.patch(found.path)
+        if len(patch) <= _PATCH_CHARACTERS:
+            (folder / PATCH).write_text(patch)
 
 
 def _path(component: Component) -> Path:
     architecture = cache.architecture()
     inputs = [_FORMAT, component.image, asdict(component.group), architecture]
+    if component.checkout:
+        inputs += [component.checkout.state.digest, *component.checkout.modules]
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
     return cache.folder() / "components" / f"{component.name}-{component.version}-{architecture}-{key}"
+
+
+def _require_version(component: Component, found: Checkout, go: Go) -> None:
+    """Raise BadUsage if a folder with etcd's server alone needs the other modules of etcd in another version."""
+    if component.name != ETCD or _ETCD_API in found.modules:
+        return
+    version = go.read(found.modules[component.group.main_module] / "go.mod").required.get(_ETCD_API, "")
+    if re.fullmatch(component_versions.VERSION, version[1:]) and version[1:] != component.version:
+        raise BadUsage(
+            f"{found.state.path} has etcd {version[1:]}, but the lab has etcd {component.version}",
+            hint=f"write `etcd: {version[1:]}` below `kubernetes`",
+        )
+
+
+def _revision_variables(name: str, found: Checkout) -> dict[str, str]:
+    """What the programs say of the commit from which they were built."""
+    revision = found.state.revision
+    if not revision:
+        return {}
+    if name == ETCD:
+        return {f"{_ETCD_API}/version.GitSHA": f"{revision[:9]}{'-dirty' if found.state.is_dirty else ''}"}
+    if name == COREDNS:
+        return {"github.com/coredns/coredns/coremain.GitCommit": revision[:9]}
+    state = "dirty" if found.state.is_dirty else "clean"
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    values = {"gitCommit": revision, "gitTreeState": state}
+    return {f"{package}.{variable}": value for package in packages for variable, value in values.items()}

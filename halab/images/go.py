@@ -22,6 +22,8 @@ _HINT = "install Go {minimum} or newer from https://go.dev/dl"
 _ENVIRONMENT = {"GOFLAGS": "-mod=mod -buildvcs=false", "GOWORK": "off", "CGO_ENABLED": "0", "GOOS": "linux"}
 _UNKNOWN = ("unknown revision", "404 Not Found", "410 Gone", "not found: module", "no matching versions")
 
+_COMPILER_LINES = 15
+
 # A proxy may keep back some versions.
 _REFUSED = "403 Forbidden"
 
@@ -41,11 +43,16 @@ class Module:
 
 @dataclass(frozen=True)
 class ModuleFile:
-    """The parts of a go.mod that decide how a program is built when it is the main module."""
+    """The parts of a go.mod that decide how a program is built when it is the main module.
+
+    `local_replacements` are modules that lie beside it, with their folders relative to its own. `required` are the
+    versions that it asks for.
+    """
 
     go: str
     defaults: Mapping[str, str]
-    local_replacements: Sequence[str]
+    local_replacements: Mapping[str, str]
+    required: Mapping[str, str]
 
 
 class Go:
@@ -88,16 +95,23 @@ class Go:
         facts = json.loads(output)
         return Module(name, facts["Sum"], Path(facts["GoMod"]))
 
+    def versions(self, module: str, *, timeout_seconds: float) -> list[str]:
+        """The versions of a module that the proxy lists, oldest first. It may know others that it does not list."""
+        words = ["list", "-m", "-versions", "-json", module]
+        facts = json.loads(self._run(words, cwd=Path("/"), timeout_seconds=timeout_seconds))
+        return list(facts.get("Versions") or ())
+
     def read(self, go_mod: Path) -> ModuleFile:
         facts = json.loads(self._run(["mod", "edit", "-json", go_mod], timeout_seconds=30))
         return ModuleFile(
             go=facts["Go"],
             defaults={entry["Key"]: entry["Value"] for entry in facts.get("GoDebug") or []},
-            local_replacements=[
-                entry["Old"]["Path"]
+            local_replacements={
+                entry["Old"]["Path"]: entry["New"]["Path"]
                 for entry in facts.get("Replace") or []
                 if entry["New"]["Path"].startswith(".")
-            ],
+            },
+            required={entry["Path"]: entry["Version"] for entry in facts.get("Require") or []},
         )
 
     def build(
@@ -111,12 +125,19 @@ class Go:
         variables: Mapping[str, str] | None = None,
         tags: Sequence[str] = (),
     ) -> None:
-        """Build one static program with the go.mod of `folder`; `variables` are set at linking."""
+        """Build one static program with the go.mod of `folder`; `variables` are set at linking.
+
+        Raises CommandFailed with the first lines of the compiler: the last ones only follow from them.
+        """
         link = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in (variables or {}).items())])
-        self._run(
-            ["build", "-trimpath", "-tags", ",".join(tags), "-ldflags", link, "-o", target, package],
-            cwd=folder, timeout_seconds=timeout_seconds, env={"GOARCH": architecture},
+        flags = ["-trimpath", "-tags", ",".join(tags), "-ldflags", link]
+        done = process.run(
+            [self.program or "go", "build", *flags, "-o", target, package],
+            cwd=folder, timeout_seconds=timeout_seconds, env={**_ENVIRONMENT, "GOARCH": architecture}, check=False,
         )  # fmt: skip
+        if done.code != 0:
+            said = "\n".join((done.errors or done.output).strip().splitlines()[:_COMPILER_LINES])
+            raise CommandFailed(f"Go could not build {package}:\n{said}", code=done.code, output=said)
 
     def _run(
         self,
@@ -124,12 +145,10 @@ class Go:
         *,
         timeout_seconds: float,
         cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
     ) -> str:
         return process.run(
-            [self.program or "go", *argv],
-            timeout_seconds=timeout_seconds, cwd=cwd, env={**_ENVIRONMENT, **(env or {})},
-        ).output  # fmt: skip
+            [self.program or "go", *argv], timeout_seconds=timeout_seconds, cwd=cwd, env=_ENVIRONMENT
+        ).output
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,7 +13,9 @@ from halab.errors import HalabError
 from halab.images import debian
 from halab.images.bundle_part import Make, Part, Workplace
 from halab.images.cache import Architecture, make_folder
+from halab.images.checkout import Checkout
 from halab.images.go import Go, ModuleFile
+from halab.images.image_contents import contents, tools_of
 from halab.images.image_names import KUBERNETES_IMAGES, image_names
 from halab.images.image_tar import Contents, write_image
 from halab.progress import Step
@@ -23,7 +26,6 @@ _SPACE_BYTES = 6 << 30  # the files, and Go's own cache of modules and objects
 _LIMIT_SECONDS = 1800
 _DOWNLOAD_SECONDS = 900
 _PAUSE = Path(__file__).with_name("pause.go")
-BIN = "/usr/local/bin"
 _CONTAINERD_TAGS = ("urfave_cli_no_docs", "osusergo", "netgo", "static_build")
 
 
@@ -46,6 +48,11 @@ class Group:
     programs: Mapping[str, Program]
     variables: Mapping[str, str] = field(default_factory=dict)
     staging: str | None = None
+
+    @property
+    def main_module(self) -> str:
+        """The first module, without its version."""
+        return self.modules[0].partition("@")[0]
 
 
 def minimum_go(kubernetes: str) -> str:
@@ -110,23 +117,38 @@ def groups(release: Release) -> list[Group]:
     ]
 
 
-def go_mod(group: Group, upstream: ModuleFile) -> str:
-    """The go.mod of a group."""
+def go_mod(group: Group, upstream: ModuleFile, checkout: Checkout | None = None) -> str:
+    """The go.mod of a group. The modules of a checkout are taken from there."""
     lines = [f"module halab/{group.name}", "", f"go {upstream.go}", ""]
     if upstream.defaults:
         lines += ["godebug (", *(f"\t{key}={value}" for key, value in upstream.defaults.items()), ")", ""]
     lines += ["require (", *(f"\t{name.replace('@', ' ')}" for name in group.modules), ")"]
+    replacements = {}
     if group.staging:
-        replacements = [f"\t{path} => {path} {group.staging}" for path in upstream.local_replacements]
-        lines += ["", "replace (", *replacements, ")"]
+        replacements = {path: f"{path} {group.staging}" for path in upstream.local_replacements}
+    if checkout:
+        # in quotes, because a path may have spaces
+        replacements |= {path: json.dumps(str(folder)) for path, folder in checkout.modules.items()}
+    if replacements:
+        lines += ["", "replace (", *(f"\t{path} => {target}" for path, target in replacements.items()), ")"]
     return "\n".join(lines) + "\n"
 
 
-def write_go_mod(go: Go, group: Group, folder: Path) -> list[str]:
-    """Fetch the modules of a group and write its go.mod. Return the modules with their checksums."""
-    modules = [go.download(name, timeout_seconds=_DOWNLOAD_SECONDS) for name in group.modules]
-    (folder / "go.mod").write_text(go_mod(group, go.read(modules[0].go_mod)))
-    return [module.origin for module in modules]
+def write_go_mod(go: Go, group: Group, folder: Path, checkout: Checkout | None = None) -> list[str]:
+    """Fetch the modules of a group and write its go.mod. Return the modules with their checksums.
+
+    Those of a checkout are not fetched. It has the first module of the group.
+    """
+    here = checkout.modules if checkout else {}
+    fetched = [
+        go.download(name, timeout_seconds=_DOWNLOAD_SECONDS)
+        for name in group.modules
+        if name.partition("@")[0] not in here
+    ]
+    first = here.get(group.main_module)
+    upstream = go.read(first / "go.mod" if first else fetched[0].go_mod)
+    (folder / "go.mod").write_text(go_mod(group, upstream, checkout))
+    return [*(checkout.origins if checkout else ()), *(module.origin for module in fetched)]
 
 
 class Modules:
@@ -191,8 +213,8 @@ class _Build:
     def image(self, name: str) -> Make:
         def make(target: Path, step: Step) -> Sequence[str]:
             binary = make_folder(self._workplace.scratch / "programs") / name
-            contents, origins = self._contents(name, binary, step)
-            write_image(target, self._names[name], self._architecture, contents)
+            content, origins = self._contents(name, binary, step)
+            write_image(target, self._names[name], self._architecture, content)
             binary.unlink()
             return origins
 
@@ -201,21 +223,15 @@ class _Build:
     def _contents(self, name: str, binary: Path, step: Step) -> tuple[Contents, Sequence[str]]:
         if name == "pause":
             self._pause(binary)
-            return Contents({"/pause": binary}, entrypoint=["/pause"]), ["halab: pause.go"]
+            return contents(name, {name: binary}), ["halab: pause.go"]
         origins = self._program(name, binary, step)
-        if name == "coredns":
-            # kubeadm's manifest has arguments only
-            return Contents({"/coredns": binary}, entrypoint=["/coredns"]), origins
-        files = {f"{BIN}/{name}": binary}
-        if name == "etcd":
-            tools = {f"{BIN}/{tool}": self._workplace.tree / "bin" / tool for tool in ("etcdctl", "etcdutl")}
-            return Contents({**files, **tools}), origins
         if name == "kube-proxy":
             # it runs nft, conntrack and modprobe
             step.note("unpack Debian packages")
             base = self._workplace.scratch / "kube-proxy-base.tar"
-            return Contents(files, base=base), [*origins, *self._proxy_base(base)]
-        return Contents(files), origins
+            return contents(name, {name: binary}, base), [*origins, *self._proxy_base(base)]
+        tools = {tool: self._workplace.tree / "bin" / tool for tool in tools_of(name)}
+        return contents(name, {name: binary, **tools}), origins
 
     def _pause(self, binary: Path) -> None:
         folder = make_folder(self._workplace.scratch / "modules" / "pause")
@@ -247,7 +263,7 @@ class _Build:
 
 def _kubernetes_version(version: str) -> dict[str, str]:
     """The variables that Kubernetes' own build sets, without the build date, so that two builds are equal."""
-    major, minor, _ = version.split(".")
+    major, minor = version.split(".")[:2]
     values = {
         "gitVersion": f"v{version}",
         "gitMajor": major,

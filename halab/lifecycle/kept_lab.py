@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from halab.config.lab import ProviderKind
 from halab.errors import LabProblem
 from halab.files import replace
 from halab.lifecycle import lab as labs
-from halab.lifecycle import machine_info, providers, snapshot, workfiles
+from halab.lifecycle import machine_info, providers, snapshot, source_record, workfiles
 from halab.lifecycle.down import down_locked
 from halab.lifecycle.lab import LabDir, Unfinished
 from halab.lifecycle.own_files import OwnFiles
+from halab.lifecycle.own_images import ComponentImage
 from halab.machines.guests import on_all
 from halab.machines.host import allocation
 from halab.machines.power import PowerState
@@ -52,16 +53,21 @@ def keep(lab_dir: LabDir, progress: Progress) -> None:
 
 
 def remove_if_changed(
-    lab_dir: LabDir, provider: Provider, own: OwnFiles, patches: Mapping[str, str], progress: Progress
+    lab_dir: LabDir,
+    provider: Provider,
+    own: OwnFiles,
+    patches: Mapping[str, str],
+    components: Sequence[ComponentImage],
+    progress: Progress,
 ) -> None:
-    """Remove a kept lab whose lab file, box or patches are no longer those that it was built with.
+    """Remove a kept lab whose lab file, box, patches or source code are no longer those that it was built with.
 
     Nothing happens if no lab is kept, or if its networks are not on record: `up` says what to do with such a lab. The
     caller holds the lab's lock.
     """
     if not lab_dir.work.kept.exists() or allocation.of(lab_dir.work.path) is None:
         return
-    reason = _change(lab_dir, own, patches, progress)
+    reason = _change(lab_dir, own, patches, progress) or source_record.change(lab_dir.work, components)
     if reason:
         progress.say(f"the kept lab is removed and a new one is built: {reason}")
         down_locked(lab_dir, provider, progress)

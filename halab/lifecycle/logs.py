@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from halab.cluster import etcd
 from halab.errors import HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
 from halab.machines.work import Work
@@ -59,3 +62,12 @@ def collect(guests: Guests, lab: Lab, folder: Path, since: datetime) -> None:
         (folder / f"{machine}.log").write_text(text)
 
     on_all([machine.name for machine in lab.machines], save)
+
+
+def members(guests: Guests, lab: Lab) -> str:
+    """What each etcd member says of itself, as JSON by machine; the error of one that does not answer."""
+    said = {
+        machine: {"error": answer.message} if isinstance(answer, HalabError) else asdict(answer)
+        for machine, answer in etcd.statuses(guests, lab).items()
+    }
+    return json.dumps(said, indent=2) + "\n"

@@ -204,7 +204,7 @@ def _settings(lab: Lab) -> dict[str, str]:
     addresses = {f"{_ADDRESS}{machine.name}": str(machine.address) for machine in lab.machines}
     return {
         _VERSION: lab.release.kubernetes,
-        _CHOICE: ", ".join(map(" ".join, sorted(lab.own_versions.items()))) or "none",
+        _CHOICE: ", ".join(_choices(lab)) or "none",
         "provider": str(lab.provider),
         "box": lab.box,
         "disk_cache": lab.disk_cache,
@@ -217,3 +217,9 @@ def _settings(lab: Lab) -> dict[str, str]:
         "port of the load balancer": str(lab.load_balancer.port),
         **sizes,
     }
+
+
+def _choices(lab: Lab) -> Iterator[str]:
+    """`etcd 3.6.8, etcd from ./etcd`."""
+    yield from map(" ".join, sorted(lab.own_versions.items()))
+    yield from (f"{name} from {path}" for name, path in sorted(lab.sources.items()))

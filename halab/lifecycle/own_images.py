@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from halab.config.component_settings import SourceState
 from halab.config.roles import Role
 from halab.errors import CommandFailed, LabProblem
 from halab.images.image_archive import ImageArchive
@@ -27,10 +28,15 @@ _IMPORT = (
 
 @dataclass(frozen=True)
 class ComponentImage:
-    """The image of a component, and the roles of the machines that run it."""
+    """The image of a component, and the roles of the machines that run it.
+
+    `source` is the checkout that it was built from; None if it was built from a released version.
+    """
 
     archive: ImageArchive
     roles: frozenset[Role]
+    component: str
+    source: SourceState | None = None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,13 @@ def machines(lab_dir: LabDir, lab: Lab) -> LabMachines:
     return connect(lab_dir).of(lab, lab_dir.work)
 
 
+def engine(lab_dir: LabDir) -> str:
+    """What runs the machines of a lab, with its version: `docker 20.10.24`."""
+    if labs.provider_of(lab_dir) is ProviderKind.DOCKER:
+        return f"docker {Engine().version}"
+    return f"libvirt {Hypervisor(uri=lab_dir.written.provider_uri).facts().version}"
+
+
 def vagrant(lab_dir: LabDir, lab: Lab) -> Vagrant:
     address = docker_client.address() if lab.provider is ProviderKind.DOCKER else None
     # the address of the open tunnel: the docker command would open a new connection for every request

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from halab.cluster import node_choice
 from halab.cluster.steady import Observation, observe
+from halab.config.component_settings import SourceState
 from halab.faults.journal import Entry, Journal
-from halab.lifecycle import access, machine_info, providers, sizes, versions
+from halab.lifecycle import access, machine_info, providers, sizes, source_record, versions
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation
@@ -31,6 +32,8 @@ class Status:
     game_day_is_on: bool = False
     # the version of Kubernetes that the lab was built with; empty if it was never upgraded
     built_with: str = ""
+    # component → the checkout that it was built from
+    sources: Mapping[str, SourceState] = field(default_factory=dict)
 
     @property
     def steady(self) -> bool:
@@ -44,8 +47,8 @@ class Status:
     def notes(self) -> tuple[str, ...]:
         """What is worth knowing of a lab that may be steady.
 
-        That it was upgraded, the versions of components that its file chooses, and which API servers halab asked
-        itself if the load balancer checks backends in general.
+        That it was upgraded, the versions of components that its file chooses, the source code that components were
+        built from, and which API servers halab asked itself if the load balancer checks backends in general.
         """
         notes: list[str] = []
         version = self.lab.release.kubernetes
@@ -54,6 +57,7 @@ class Status:
         if self.lab.own_versions:
             chosen = ", ".join(map(" ".join, self.lab.own_versions.items()))
             notes.append(f"the lab file chooses other versions than those of Kubernetes {version}: {chosen}")
+        notes += [f"{component} is built from {source}" for component, source in self.sources.items()]
         kind, names = self.lab.load_balancer.kind, ", ".join(self.seen.unchecked)
         if names and kind.checks_backends:
             notes.append(f"{kind.program} does not check {names}: halab asked for /readyz itself")
@@ -76,6 +80,7 @@ class Status:
             "lab": self.lab.name,
             "kubernetes": self.lab.release.kubernetes,
             "versions": self.lab.versions,
+            "sources": {component: asdict(source) for component, source in self.sources.items()},
             "endpoint": self.lab.endpoint,
             "load_balancer": str(self.lab.load_balancer.kind),
             "steady": self.steady,
@@ -161,6 +166,15 @@ def read_status(lab_dir: LabDir) -> Status:
     work = lab_dir.work
     open_faults = [] if work.hides_faults else Journal(work.journal).open_faults()
     built_with = held.upgraded.built if held and held.upgraded else ""
+    sources = {name: state for name, state in source_record.states(work).items() if name in lab.sources}
     return Status(
-        lab, machines, seen, tuple(open_faults), work.has_drill, choices, work.has_game_day, built_with
+        lab,
+        machines,
+        seen,
+        tuple(open_faults),
+        work.has_drill,
+        choices,
+        work.has_game_day,
+        built_with,
+        sources,
     )

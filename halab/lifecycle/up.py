@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -22,13 +22,14 @@ from halab.lifecycle import (
     own_files,
     providers,
     snapshot,
+    source_record,
     workfiles,
 )
 from halab.lifecycle import lab as labs
 from halab.lifecycle.boot import boot, require_thawed
 from halab.lifecycle.lab import LabDir, Unfinished
 from halab.lifecycle.manifests import ManifestApplier
-from halab.lifecycle.own_images import NodeImages
+from halab.lifecycle.own_images import ComponentImage, NodeImages
 from halab.lifecycle.provision import Provisioner
 from halab.lifecycle.wait_steady import wait_steady
 from halab.machines.host import allocation
@@ -62,12 +63,12 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
     built = components.ensure(lab_dir, progress)
     with labs.locked(lab_dir, f"up, process {os.getpid()}"):
         provider = providers.connect(lab_dir)
-        kept_lab.remove_if_changed(lab_dir, provider, own, patches, progress)
+        kept_lab.remove_if_changed(lab_dir, provider, own, patches, built, progress)
         orphans.reclaim(lab_dir, provider, progress)
         # until the networks of this lab exist, no other halab process may choose networks
         with host_lock(HostLock.NETWORKS):
             is_new = allocation.of(lab_dir.work.path) is None
-            lab = _allocate(lab_dir, provider, patches)
+            lab = _allocate(lab_dir, provider, patches, built)
             machines = provider.of(lab, lab_dir.work)
             try:
                 machines.require_free_names()
@@ -88,7 +89,8 @@ def up(lab_dir: LabDir, progress: Progress, *, is_temporary: bool = False) -> Up
         lab_dir.work.make()
         with nullcontext() if is_temporary else _explained_failure(lab_dir):
             rendered = workfiles.rendered(lab_dir, lab, patches, own, base=base)
-            workfiles.write(lab_dir, {**rendered, **machine_info.record(lab_dir.work, lab, patches)})
+            recorded = machine_info.record(lab_dir.work, lab, patches) | source_record.record(built)
+            workfiles.write(lab_dir, {**rendered, **recorded})
             brought_back = kept_lab.bring_back(lab_dir, machines, progress)
             started = brought_back + boot(lab_dir, machines, progress)
             payload = providers.payload(lab_dir, lab)
@@ -154,13 +156,16 @@ def stop(lab_dir: LabDir, progress: Progress) -> None:
             providers.vagrant(lab_dir, lab).halt()
 
 
-def _allocate(lab_dir: LabDir, provider: Provider, patches: Mapping[str, str]) -> Lab:
+def _allocate(
+    lab_dir: LabDir, provider: Provider, patches: Mapping[str, str], built: Sequence[ComponentImage]
+) -> Lab:
     if allocation.of(lab_dir.work.path):
         lab = labs.allocated(lab_dir)
         has_other_provider = machine_info.provider(lab_dir.work) not in (None, lab.provider)
         if has_other_provider or provider.machines(lab.name, lab_dir.work):
             machine_info.require_same(lab_dir.file, lab_dir.work, lab)
             machine_info.require_same_patches(lab_dir.work, lab_dir.written.kubeadm.patches, patches)
+            source_record.require_same(lab_dir.work, built)
         return lab
     taken = [*allocation.host_routes(provider.remote), *provider.networks(), *labs.cluster_networks(lab_dir)]
     allocated = allocation.allocate(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from halab.config import kubernetes
+from halab.config.component_settings import Sources
 from halab.config.lab import LabFile
 from halab.errors import LabProblem
 from halab.lifecycle import machine_info
@@ -38,8 +39,14 @@ def target(held: Allocation | None) -> str | None:
 
 
 def versioned(written: LabFile, version: str) -> LabFile:
-    """A lab file as if it said this version of Kubernetes, and no others of components if it says another one."""
-    return written.model_copy(update={"kubernetes": written.kubernetes.with_version(version)})
+    """A lab file as if it said this version of Kubernetes.
+
+    If it says another one, no component has another version, and none is built from a checkout.
+    """
+    settings = written.kubernetes.with_version(version)
+    if settings is written.kubernetes:
+        return written
+    return written.model_copy(update={"kubernetes": settings, "source": Sources()})
 
 
 def begin(work: Work, written: LabFile, before: str, wanted: str) -> None:

@@ -91,6 +91,8 @@ def worst_for_clients(result: Result) -> LaneFigures | None:
 
 
 def versions(meta: Meta) -> list[tuple[str, str]]:
-    """The versions of the components of a run, by name."""
+    """The versions of the components of a run, by name; of one from a checkout, also which source code that was."""
     by_name = {"kubernetes": meta.kubernetes, **meta.versions}
+    for name, source in meta.sources.items():
+        by_name[name] = f"{by_name.get(name, '')} from {source}".strip()
     return [(name, version) for name, version in by_name.items() if version]

@@ -76,7 +76,8 @@ def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[
     startup_seconds = 0 if lab.is_emulated else math.ceil(_STARTUP_SECONDS * lab.patience)
     for pod in lab.static_pods(machine):
         # the tag of etcd is in kubeadm's documents
-        image = lab.image(pod) if pod in lab.own_versions and pod != ETCD else ""
+        is_own = pod in lab.own_versions or pod in lab.sources
+        image = lab.image(pod) if is_own and pod != ETCD else ""
         if is_slow or image or startup_seconds:
             own[_OWN_PATCH.format(pod=pod)] = templates.text(
                 "provision/static-pod-patch.yaml.j2",

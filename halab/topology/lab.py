@@ -81,6 +81,8 @@ class Lab:
     setup: Setup = Setup()
     # component → version, of those that are not the ones of the release
     own_versions: Mapping[str, str] = field(default_factory=dict)
+    # component → path of the checkout that it is built from, as the lab file writes it
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def balancers(self) -> tuple[Machine, ...]:
@@ -246,7 +248,8 @@ class Lab:
     def image(self, component: str) -> str:
         """The full name of the image of a component."""
         of_release = component_versions.release_version(self.release, component)
-        return component_versions.image(component, self.own_versions.get(component, of_release))
+        version = self.own_versions.get(component, of_release)
+        return component_versions.image(component, version, is_own=component in self.sources)
 
     def tag(self, component: str) -> str:
         """The tag of the image of a component."""
@@ -306,6 +309,7 @@ def plan(
         load_balancer=written.load_balancer,
         release=release,
         own_versions=component_versions.differing(release, written.kubernetes.written_versions),
+        sources=written.source.by_name,
         pods=IPv4Network(written.kubernetes.pods),
         services=IPv4Network(written.kubernetes.services),
         box=written.box,

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from halab import files
 from halab.config import loading
+from halab.config.component_settings import SourceState
 from halab.config.lab import Acceleration, ProviderKind
 from halab.config.lab_traits import LabTraits
 from halab.config.load_balancer import Balancer
@@ -22,6 +23,7 @@ from halab.scenario.record import check_results, timeline
 from halab.scenario.record.check_results import CheckResult
 from halab.scenario.record.events import Record
 from halab.scenario.record.history import History
+from halab.scenario.record.host_facts import HostFacts
 from halab.scenario.record.lanes import time_limit_seconds
 from halab.scenario.record.lines import first_problem
 from halab.scenario.record.outage import Samples
@@ -41,6 +43,7 @@ class MachineNote:
 class Meta:
     """The conditions of a run. `versions` are the versions of Kubernetes, etcd and other components.
 
+    `sources` are the checkouts from which components were built, by component.
     `tunnel` is the remote host of the lab: every sample went through an SSH connection to it.
     """
 
@@ -56,6 +59,7 @@ class Meta:
     is_twin: bool = False
     command: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, SourceState] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     load_balancer_check: str = ""
     # the file of the user's own, as the lab file names it
@@ -65,6 +69,8 @@ class Meta:
     acceleration: Acceleration | None = None
     halab: str = ""
     revision: str | None = None
+    # missing in runs of earlier versions
+    host: HostFacts | None = None
     tunnel: str | None = None
     is_game_day: bool = False
     schema: int = SCHEMA
@@ -199,6 +205,15 @@ class RunFolder:
 
     def _copy(self, folder: str, path: str) -> Path:
         return self.path / folder / files.inside(path)
+
+    def source_patch(self, component: str) -> Path:
+        """What was not committed in the checkout from which a component was built."""
+        return self.path / "sources" / f"{component}.diff"
+
+    @property
+    def etcd_status(self) -> Path:
+        """What each etcd member said of itself after the run, by machine."""
+        return self.path / "etcd-status.json"
 
     @property
     def logs(self) -> Path:

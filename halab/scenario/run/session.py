@@ -29,14 +29,15 @@ from halab.faults.fault import Fault
 from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
 from halab.faults.targets import Targets, require_target
-from halab.lifecycle import access, components, logs, machine_info, own_files
+from halab.lifecycle import access, components, logs, machine_info, own_files, source_record
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir, Unfinished
 from halab.machines.guests import on_all
 from halab.progress import Progress
 from halab.scenario.record import command, events
 from halab.scenario.record.folder import MachineNote, Meta, RunFolder
-from halab.scenario.run import lab_copies, probe_objects
+from halab.scenario.record.host_facts import HostFacts
+from halab.scenario.run import host, lab_copies, probe_objects
 from halab.scenario.run.library import Script
 from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.topology import balancer as configurations
@@ -63,6 +64,7 @@ class Session:
     capabilities: Capabilities
     reports_backends: bool = True
     command: tuple[str, ...] = ()
+    host: HostFacts | None = None
 
     @property
     def lab(self) -> Lab:
@@ -84,6 +86,7 @@ class Session:
         copies |= {
             folder.kubeadm_patches / name: text.encode() for name, text in machine_info.patches(work).items()
         }
+        copies |= {folder.source_patch(name): text for name, text in source_record.patches(work).items()}
         copies |= lab_copies.copies(self.lab_dir, folder)
         for path, content in copies.items():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -144,6 +147,7 @@ class Session:
         def collect() -> None:
             with self.progress.step("collect the logs"), suppress(HalabError):
                 logs.collect(self.site.guests, self.lab, folder.logs, since)
+                folder.etcd_status.write_text(logs.members(self.site.guests, self.lab))
 
         with afterwards(collect):
             run(scenario, self.setting(meta), folder, context).play(started)
@@ -179,12 +183,11 @@ class Session:
             is_twin=twin,
             capabilities=tuple(sorted(self.capabilities.has)),
             command=self.command,
-            versions={
-                **self.lab.versions,
-                **{needed.name: needed.version for needed in components.needed(self.lab_dir)},
-            },
+            versions={**self.lab.versions, **components.versions(self.lab_dir)},
+            sources=source_record.states(self.lab_dir.work) if self.lab.sources else {},
             halab=__version__,
             revision=_revision(),
+            host=self.host,
             tunnel=str(remote) if remote else None,
             is_game_day=script.is_game_day,
         )
@@ -215,6 +218,7 @@ def opened(
                 has,
                 balancer.reports_all(site.guests, lab),
                 command.repeatable(("halab", *sys.argv[1:]), seed),
+                host.facts(lab_dir),
             )
 
 

@@ -124,6 +124,19 @@ def test_images_are_asked_for(run: RunFolder) -> None:
     assert replay.write_lab(run).exists()
 
 
+def test_source_code_is_asked_for(run: RunFolder) -> None:
+    meta = json.loads(run.meta.read_text())
+    state = {"path": "./etcd", "revision": "1a2b3c4d5e6f", "is_dirty": False, "digest": "0"}
+    run.meta.write_text(json.dumps({**meta, "sources": {"etcd": state}}))
+    run.lab.write_text("source: {etcd: ./etcd}\n")
+    with pytest.raises(
+        BadUsage, match=r"builds etcd from \./etcd at 1a2b3c4d5e6f, and an archive has no source"
+    ):
+        replay.write_lab(run)
+    (run.path / "again/etcd").mkdir()
+    assert replay.write_lab(run).exists()
+
+
 def test_a_file_outside_of_the_folder_is_refused(run: RunFolder) -> None:
     run.lab.write_text("load_balancer: {config: ../haproxy.cfg}\n")
     write(run.lab_option("../haproxy.cfg"), "")

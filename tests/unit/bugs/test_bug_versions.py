@@ -10,6 +10,7 @@ import yaml
 
 from halab.bugs import library, versions
 from halab.bugs.library import Bug
+from halab.config.component_settings import Sources
 from halab.config.kubernetes import RELEASES
 from halab.config.lab import LabFile
 from halab.errors import BadUsage
@@ -42,6 +43,11 @@ def test_a_lab_has_the_bugs_of_its_versions(version: str, names: list[str]) -> N
     found = versions.known(lab(etcd=version))
     assert [each.bug.name for each in found] == names
     assert versions.in_words(found) == (f"etcd {version}: {', '.join(names)}" if names else "")
+
+
+def test_nothing_is_known_of_a_checkout() -> None:
+    written = lab(etcd="3.6.8")
+    assert versions.known(written.model_copy(update={"source": Sources(etcd="./etcd")})) == []
 
 
 @pytest.mark.parametrize("minor", RELEASES)

@@ -27,6 +27,7 @@ def problems(folder: Path, text: str) -> list[str]:
     [
         "etcd: 3.6.8",
         "etcd: 3.6.16",
+        "etcd: 3.6.0-rc.3",
         "coredns: 1.11.3",
         "components: {kube-apiserver: 1.36.4}",
         # one minor version behind

@@ -76,7 +76,8 @@ def make_all(toolchain: Path, workplace: Workplace) -> dict[str, Sequence[str]]:
 
 def test_the_go_mod_of_kubernetes_replaces_its_staging_modules() -> None:
     group = groups(RELEASE)[0]
-    upstream = ModuleFile("1.26.0", {"default": "go1.26"}, ["k8s.io/api", "k8s.io/apimachinery"])
+    beside = {name: f"./staging/src/{name}" for name in ("k8s.io/api", "k8s.io/apimachinery")}
+    upstream = ModuleFile("1.26.0", {"default": "go1.26"}, beside, {})
     assert go_mod(group, upstream) == (
         "module halab/kubernetes\n\ngo 1.26.0\n\n"
         "godebug (\n\tdefault=go1.26\n)\n\n"
@@ -87,7 +88,8 @@ def test_the_go_mod_of_kubernetes_replaces_its_staging_modules() -> None:
 
 
 def test_the_go_mod_of_etcd_requires_its_three_modules_and_replaces_nothing() -> None:
-    assert go_mod(groups(RELEASE)[1], ModuleFile("1.26", {}, ["go.etcd.io/etcd/api/v3"])) == (
+    upstream = ModuleFile("1.26", {}, {"go.etcd.io/etcd/api/v3": "../api"}, {})
+    assert go_mod(groups(RELEASE)[1], upstream) == (
         "module halab/etcd\n\ngo 1.26\n\nrequire (\n\tgo.etcd.io/etcd/server/v3 v3.7.3\n"
         "\tgo.etcd.io/etcd/etcdctl/v3 v3.7.3\n\tgo.etcd.io/etcd/etcdutl/v3 v3.7.3\n)\n"
     )

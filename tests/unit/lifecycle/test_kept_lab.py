@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ from support.fake_machines import LAB, NAMES, FakeMachines
 from support.fake_power import FakePower
 from support.fakes import Recorded, brought_up, lab_of
 
+from halab.config.component_settings import SourceState
 from halab.config.lab import ProviderKind
+from halab.config.roles import Role
 from halab.errors import HostProblem, LabProblem
 from halab.faults.journal import Entry, Journal
-from halab.lifecycle import kept_lab, providers, snapshot, workfiles
+from halab.images.image_archive import ImageArchive
+from halab.lifecycle import kept_lab, providers, snapshot, source_record, workfiles
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir, open_file
 from halab.lifecycle.own_files import OwnFiles
+from halab.lifecycle.own_images import ComponentImage
 from halab.machines.host import allocation
 from halab.machines.power import PowerState
 
@@ -165,9 +170,13 @@ class Changes:
         self.removed += 1
         return []
 
-    def ask(self, patches: Mapping[str, str] | None = None) -> None:
+    def ask(
+        self, patches: Mapping[str, str] | None = None, components: Sequence[ComponentImage] = ()
+    ) -> None:
         provider: Any = None
-        kept_lab.remove_if_changed(self.lab_dir, provider, OwnFiles(), patches or {}, self.progress)
+        kept_lab.remove_if_changed(
+            self.lab_dir, provider, OwnFiles(), patches or {}, components, self.progress
+        )
 
 
 def test_a_kept_lab_with_the_same_files_is_used(
@@ -188,6 +197,26 @@ def test_a_kept_lab_with_another_box_is_removed(
     assert changes.removed == 1
     assert changes.progress.lines == [
         "the kept lab is removed and a new one is built: the box or the machines in the lab file have changed"
+    ]
+
+
+def test_a_kept_lab_from_other_source_code_is_removed(
+    lab_dir: LabDir, containers: FakeMachines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = ImageArchive("etcd.tar", "/etcd.tar", "0", 1, ("etcd",))
+    built = ComponentImage(
+        image, frozenset({Role.CONTROL_PLANE}), "etcd", SourceState("./etcd", "1a", False, "0")
+    )
+    lab_dir.work.write(source_record.record([built]))
+    kept_lab.keep(lab_dir, Recorded())
+    changes = Changes(monkeypatch, lab_dir)
+    changes.ask(components=[built])
+    assert changes.removed == 0
+    changes.ask(components=[replace(built, source=SourceState("./etcd", "2b", False, "1"))])
+    assert changes.removed == 1
+    assert changes.progress.lines == [
+        "the kept lab is removed and a new one is built: etcd of the lab was built from ./etcd at 1a, and the source "
+        "code is now ./etcd at 2b"
     ]
 
 

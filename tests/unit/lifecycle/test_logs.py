@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,3 +71,24 @@ def test_logs_begin_at_the_same_moment_in_every_time_zone(
     for machine in ("lb1", "cp1", "cp2", "cp3"):
         (command,) = guests.commands(machine)
         assert "journalctl --no-pager --utc -o short-iso-precise --since @1795413600 " in command
+
+
+def test_every_member_says_what_it_is_and_a_silent_one_has_its_error() -> None:
+    header = {"member_id": 7, "revision": 42}
+    report = {
+        "header": header,
+        "leader": 7,
+        "raftTerm": 3,
+        "raftIndex": 90,
+        "dbSize": 4096,
+        "version": "3.7.3",
+    }
+    guests = FakeGuests({"cp2: ": Unreachable("cp2 does not answer"), "": json.dumps([{"Status": report}])})
+    said = json.loads(logs.members(guests, lab_of()))
+    assert sorted(said) == ["cp1", "cp2", "cp3"]
+    assert said["cp2"] == {"error": "cp2 does not answer"}
+    assert (said["cp1"]["index"], said["cp1"]["version"], said["cp1"]["database_bytes"]) == (
+        90,
+        "3.7.3",
+        4096,
+    )

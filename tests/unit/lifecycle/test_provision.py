@@ -351,7 +351,7 @@ def test_images_of_components_are_for_control_planes_only(
     own, component = (
         ImageArchive(name, f"/{name}", "0", 1, (name,)) for name in ("own.tar", "kube-vip.tar")
     )
-    images = NodeImages([own], [ComponentImage(component, frozenset({Role.CONTROL_PLANE}))])
+    images = NodeImages([own], [ComponentImage(component, frozenset({Role.CONTROL_PLANE}), "kube-vip")])
     provisioner = Provisioner(lab, work, Machines(), Recorded(), FakeClock(), None, images)
     provisioner.run()
     assert brought == {

@@ -10,6 +10,7 @@ from pathlib import Path
 from support.fakes import lab_of
 
 from halab.cluster.steady import Observation
+from halab.config.component_settings import SourceState
 from halab.config.own_file import OwnFile
 from halab.faults.journal import Entry
 from halab.lifecycle.status import Status
@@ -69,6 +70,17 @@ def test_the_status_says_which_versions_the_lab_file_chooses() -> None:
         "kube-scheduler": "1.35.8",
     }
     assert status().as_json()["versions"]["etcd"] == lab_of().release.etcd
+
+
+def test_the_status_says_which_source_code_was_built() -> None:
+    state = SourceState("./etcd", "1a2b3c4d5e6f70", is_dirty=True, digest="0123456789abcdef")
+    found = replace(status(), sources={"etcd": state})
+    assert found.notes == (
+        "etcd is built from ./etcd at 1a2b3c4d5e6f, with changes that are not committed (content 0123456789ab)",
+    )
+    sources = json.loads(json.dumps(found.as_json()))["sources"]
+    assert sources["etcd"]["revision"] == "1a2b3c4d5e6f70" and sources["etcd"]["is_dirty"] is True
+    assert status().as_json()["sources"] == {}
 
 
 def test_the_status_says_which_backends_haproxy_does_not_check() -> None:

@@ -48,6 +48,21 @@ def test_a_lab_whose_file_chooses_other_versions_now_is_refused(tmp_path: Path) 
         labs.existing(here)
 
 
+def test_a_lab_whose_file_names_a_checkout_now_is_refused(tmp_path: Path) -> None:
+    lab_dir(tmp_path)
+    here = lab_dir(tmp_path, f"{OLD}source: {{etcd: ./etcd}}\n")
+    with pytest.raises(
+        LabProblem, match=r"other versions is none in the lab and etcd from \./etcd in the file"
+    ):
+        labs.existing(here)
+
+
+def test_an_upgraded_lab_has_no_component_from_a_checkout(tmp_path: Path) -> None:
+    here = lab_dir(tmp_path, f"{OLD}source: {{etcd: ./etcd}}\n")
+    assert labs.existing(here).sources == {"etcd": "./etcd"}
+    assert labs.present_file(replace(here, version="1.37.2")).source.by_name == {}
+
+
 def test_an_upgrade_brings_the_components_of_the_new_version(tmp_path: Path) -> None:
     here = lab_dir(tmp_path, CHOSEN)
     assert labs.existing(here).own_versions == {"etcd": "3.6.8"}

@@ -62,3 +62,17 @@ def test_a_value_that_is_too_long_for_a_path_is_no_file(tmp_path: Path) -> None:
 
 def test_a_lab_without_files_has_no_hash(tmp_path: Path) -> None:
     assert plan_of(tmp_path, "scenarios: [stop-apiserver]\n").labs[0].named == ""
+
+
+def test_a_checkout_counts_with_its_content(tmp_path: Path) -> None:
+    def seen() -> str:
+        (lab,) = plan_of(tmp_path, "scenarios: [stop-apiserver]\n", "source: {etcd: ./etcd}\n").labs
+        return lab.named
+
+    assert seen() == ""
+    (tmp_path / "etcd").mkdir()
+    (tmp_path / "etcd/main.go").write_text("package main\n")
+    before = seen()
+    assert before and seen() == before
+    (tmp_path / "etcd/main.go").write_text("package other\n")
+    assert seen() != before

@@ -13,6 +13,7 @@ from support.run_builder import FAILED, META, PASSED, STOP, MadeRun
 from support.states_builder import QUIET_PROBES, QUIET_STATES, power_cut
 
 from halab import report
+from halab.config.component_settings import SourceState
 from halab.config.lab import Acceleration, ProviderKind
 from halab.config.load_balancer import Balancer
 from halab.config.twin import Verdict
@@ -21,6 +22,7 @@ from halab.report import junit, page, table
 from halab.scenario.record import events
 from halab.scenario.record.events import Record
 from halab.scenario.record.folder import MachineNote, RunFolder
+from halab.scenario.record.host_facts import HostFacts
 from halab.scenario.verdict.verdict import judge
 
 CHECKED = STOP + "checks: [checks/test_etcd.py]\n"
@@ -91,6 +93,18 @@ def test_the_report_says_that_kube_vip_is_on_the_control_planes(
     assert (
         "kube-vip on every control plane, which gives the address to one of them" in folder.page.read_text()
     )
+
+
+def test_the_report_names_the_source_code_and_the_host(recorded: Callable[[MadeRun], RunFolder]) -> None:
+    state = SourceState("./etcd", "1a2b3c4d5e6f7a", is_dirty=True, digest="0123456789abcdef")
+    host = HostFacts("Debian GNU/Linux 12", "6.1.0", "x86_64", 2, 24102, "docker 20.10.24")
+    folder = recorded(MadeRun(meta=replace(META, sources={"etcd": state}, host=host)))
+    assert folder.read_meta().sources == {"etcd": state}
+    report.render(folder)
+    page = folder.page.read_text()
+    said = "3.7.0 from ./etcd at 1a2b3c4d5e6f, with changes that are not committed (content 0123456789ab)"
+    assert said in page
+    assert "Debian GNU/Linux 12, kernel 6.1.0, x86_64, 2 cores, 24102 MiB, docker 20.10.24" in page
 
 
 def test_the_report_says_which_machines_have_a_member_of_etcd(

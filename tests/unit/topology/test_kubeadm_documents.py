@@ -74,6 +74,25 @@ def flags(*pairs: tuple[str, str | None]) -> list[dict[str, str | None]]:
     return [{"name": name, "value": value} for name, value in pairs]
 
 
+def test_components_from_a_checkout_have_tags_of_their_own() -> None:
+    """The bundle may have the same version, and its image is on the machines, too."""
+    lab = lab_of(
+        kubernetes={"version": "1.36", "etcd": "3.6.8"},
+        source={"etcd": "./etcd", "coredns": "./coredns", "kube-apiserver": "./kubernetes"},
+    )
+    cluster = documents(lab)["ClusterConfiguration"]
+    assert cluster["etcd"]["local"]["imageTag"] == "3.6.8-source"
+    assert cluster["dns"]["imageTag"] == "v1.14.2-source"
+    images = {
+        spec["name"]: spec["image"]
+        for text in kubeadm.patch_files(lab, lab.machine("cp1"), {}).values()
+        for spec in yaml.safe_load(text)["spec"]["containers"]
+        if "image" in spec
+    }
+    # the tag of etcd is in the document
+    assert images == {"kube-apiserver": "registry.k8s.io/kube-apiserver:v1.36.5-source"}
+
+
 def test_flags_are_merged_by_name() -> None:
     own = {"extraArgs": flags(("a", "1"), ("b", "2"), ("c", "3"))}
     changes = {"extraArgs": flags(("b", "x"), ("b", "y"), ("c", None), ("d", "z"))}
