@@ -28,6 +28,7 @@ from halab.scenario.verdict.result import Result
 # The sum of the limits is an estimate: a run that takes so many times as long hangs.
 _HANGING = 2.0
 _HUNG, _UNHEALED = "the run did not end by itself", "healing did not end by itself"
+_ENOUGH = "the runs before it were enough"
 # What a run did not heal is healed after it, for as long as a run that was ended may take for it.
 _HEALING_SECONDS = 600.0
 
@@ -38,13 +39,15 @@ class CampaignOptions:
 
     With `proving` the expected verdict of a run is the one its losing twin promises, else a pass. With `ends_hanging`,
     a run that takes twice as long as the sum of its limits is ended, as is healing after a run that takes ten minutes.
-    Then the lab is rebuilt.
+    Then the lab is rebuilt. `is_enough` is asked after each run whether the runs so far say enough: then no others take
+    place.
     """
 
     fail_fast: bool = False
     keep: bool = False
     proving: bool = False
     ends_hanging: bool = False
+    is_enough: Callable[[Sequence[CampaignRun]], bool] = lambda runs: False
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ class _RunningCampaign:
                 run.result, proving=self._options.proving
             ):
                 self._stop(f"unexpected verdict of {planned}: {run.result.verdict}")
+            if self._options.is_enough(self._outcome.runs):
+                self.is_stopped, self._outcome.why_not_run = True, _ENOUGH
             hung = _HUNG if run.is_over_limit else _UNHEALED if self._is_unhealed else ""
             damage = hung or self._deps.find_damage(run.folder)
             if damage and self._options.keep:

@@ -42,6 +42,8 @@ _COMMANDS = {
     "compare": "compare",
     "matrix": "matrix",
     "bugs": "bugs",
+    "bisect": "bisect",
+    "bisect-step": "bisect_step",
     "drill": "drill",
     "gameday": "gameday",
     "watch": "watch",
@@ -79,7 +81,7 @@ class _Commands(CommandGroup):
         if name not in _COMMANDS:
             return None
         module = importlib.import_module(f"halab.cli.{_COMMANDS[name]}")
-        command = getattr(module, f"{name}_command")
+        command = getattr(module, f"{name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
         return command
 

@@ -148,8 +148,12 @@ def run_campaign(
     twin: bool = False,
     proving: bool = False,
     scripts: Sequence[Script] = (),
+    is_enough: Callable[[Sequence[CampaignRun]], bool] = lambda runs: False,
 ) -> CampaignOutcome:
-    """Run the chosen scenarios, or `scripts`, and show each run as soon as it ends. JSON is printed at the end."""
+    """Run the chosen scenarios, or `scripts`, and show each run as soon as it ends. JSON is printed at the end.
+
+    No more runs take place if `is_enough` says so.
+    """
     from halab.campaign.outcome import write_overview
     from halab.campaign.plan import announcement, planned_runs
     from halab.campaign.play import CampaignOptions, as_halab_error, play
@@ -163,7 +167,7 @@ def run_campaign(
     shown = progress()
     if len(planned) > 1:
         shown.say(announcement(planned, seed, lab_dir.written.patience))
-    options = CampaignOptions(choice.fail_fast, choice.keep, proving)
+    options = CampaignOptions(choice.fail_fast, choice.keep, proving, is_enough=is_enough)
     outcome = play(
         lab_dir, planned, shown, options, seed=seed, on_run=(lambda run: None) if choice.as_json else show
     )

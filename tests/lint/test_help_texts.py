@@ -16,9 +16,9 @@ from halab.cli import cli
 # The verbs with which the help of a command or of an option may begin.
 VERBS = frozenset(
     {
-        "Add", "Answer", "Build", "Check", "Delete", "End", "Heal", "Inject", "Judge", "Keep", "List", "Open",
+        "Add", "Answer", "Build", "Check", "Delete", "End", "Find", "Heal", "Inject", "Judge", "Keep", "List", "Open",
         "Overwrite", "Practise", "Print", "Rebuild", "Remove", "Restore", "Run", "Save",
-        "Select", "Set", "Show", "Start", "Stop", "Upgrade", "Use", "Watch", "Write",
+        "Select", "Set", "Show", "Start", "Stop", "Take", "Test", "Upgrade", "Use", "Watch", "Write",
     }
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ from halab.campaign.plan import announcement, planned_runs
 from halab.campaign.play import CampaignOptions, play
 from halab.campaign.time_limit import OverLimit
 from halab.config.quantities import format_minutes
+from halab.config.twin import Verdict
 from halab.errors import HostProblem, LabProblem
 from halab.report import overview
 from halab.scenario.run.duration import longest_seconds
@@ -105,6 +106,15 @@ def test_fail_fast_stops_a_proof_at_a_twin_that_passes(stage: Stage) -> None:
     stage.verdicts = {"a": "fail", "b": "pass"}
     planned = [planned_run(name, twin=True) for name in "abc"]
     assert names(stage.play(*planned, fail_fast=True, proving=True)) == ["a", "b"]
+
+
+def test_no_more_runs_take_place_when_they_are_enough(stage: Stage) -> None:
+    stage.verdicts = {"a": "error", "b": "fail"}
+    planned = [planned_run(name) for name in "abc"]
+    options = CampaignOptions(is_enough=lambda runs: runs[-1].result.verdict is Verdict.FAIL)
+    outcome = play(stage.lab_dir, planned, stage.progress, options, seed=1, deps=stage.deps)
+    assert names(outcome) == ["a", "b"]
+    assert outcome.why_not_run == "the runs before it were enough"
 
 
 def test_an_interrupted_run_is_healed_and_reported_and_the_campaign_ends(stage: Stage) -> None:

@@ -1,0 +1,312 @@
+"""`halab bisect`: which released version brought a bug in."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from halab.cli.complete import scenario_names
+from halab.cli.console import echo
+from halab.cli.options import file_option, json_option, lab_dir_of, print_json
+from halab.errors import ExitCode, HalabError, HostProblem
+
+if TYPE_CHECKING:
+    from halab.bisect.answer import Rule
+    from halab.bisect.log import Log
+    from halab.bisect.session import Bisection
+    from halab.campaign.outcome import CampaignOutcome, CampaignRun
+    from halab.config.twin import Verdict
+    from halab.lifecycle.lab import LabDir
+    from halab.scenario.run.library import Script
+
+_RULE = (
+    click.option(
+        "--repeat", type=click.IntRange(min=1), default=1, show_default=True,
+        help="Run the scenario this many times.",
+    ),
+    click.option(
+        "--at-least", type=click.IntRange(min=1), default=1, show_default=True,
+        help="Take a version or commit as bad if the bug shows in at least this many runs.",
+    ),
+    click.option(
+        "--shows", type=click.Choice(["fail", "pass"]), default="fail", show_default=True,
+        help="Take this verdict as that of a run in which the bug shows.",
+    ),
+    click.option("--seed", type=click.IntRange(min=0), help="Use this seed to choose random targets."),
+)  # fmt: skip
+
+
+def deciding(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that say what the runs of a version or a commit mean."""
+    for option in reversed(_RULE):
+        command = option(command)
+    return command
+
+
+@click.command("bisect")
+@file_option
+@click.argument("scenario", shell_complete=scenario_names)
+@click.option(
+    "--component", required=True,
+    type=click.Choice(["etcd", "coredns", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]),
+    help="Test versions of this component.",
+)  # fmt: skip
+@click.option(
+    "--good", required=True, metavar="VERSION", help="Use this version as the one without the bug."
+)
+@click.option(
+    "--bad", required=True, metavar="VERSION", help="Use this later version as the one with the bug."
+)
+@click.option(
+    "--also", multiple=True, metavar="VERSION",
+    help="Also test this version, which Go's module proxy has and does not list (repeatable).",
+)  # fmt: skip
+@deciding
+@click.option(
+    "--in", "folder", type=click.Path(path_type=Path),
+    help="Use this folder for the labs, the log and the report.  [default: ./bisect-SCENARIO-COMPONENT]",
+)  # fmt: skip
+@json_option
+def bisect_command(
+    file: Path,
+    scenario: str,
+    component: str,
+    good: str,
+    bad: str,
+    also: tuple[str, ...],
+    repeat: int,
+    at_least: int,
+    shows: str,
+    seed: int | None,
+    folder: Path | None,
+    as_json: bool,
+) -> int:
+    """Find the released version of a component that brought a bug in.
+
+    For each version that it tests, halab builds the lab of the lab file with that version of the component, runs the
+    scenario and removes the lab. The versions are those that Go's module proxy lists, with pre-releases. Both given
+    versions are tested first. A run that ends in an error is no answer: it takes place again, and a version without
+    answers is skipped. Everything is in a log: after an interruption, the same command goes on from there.
+
+    The result is stated with a confidence, which comes from the number of runs: use --repeat for a bug that does not
+    show in every run. Exit code: 0 the version was found, 3 it was not, 130 interrupted.
+
+    \b
+    Example:
+      halab bisect ./stale-reads.yml --component etcd --good 3.6.4 --bad 3.6.8
+      halab bisect ./reproduce.yml --shows pass --component etcd --good 3.6.0-rc.0 --bad 3.6.8 --repeat 5
+      halab bisect ./reproduce.yml --shows fail --component etcd --good 3.6.8 --bad 3.6.12 --also 3.6.9
+    """
+    from halab.bisect.session import Bisection
+    from halab.cli.console import progress
+    from halab.scenario.run import library
+
+    rule, lab_dir, script = rule_of(repeat, at_least, shows), lab_dir_of(file), library.find(scenario)
+    folder = folder or Path(f"bisect-{script.name}-{component}")
+    versions = _versions(lab_dir, component, good, bad, also)
+    seed = secrets.randbelow(10**6) if seed is None else seed
+    bisection = Bisection(
+        component, versions, rule, _log(folder, component, versions, rule, lab_dir, script)
+    )
+    shown = progress()
+    if bisection.log.runs:
+        shown.say(f"go on with {bisection.log.path}: {len(bisection.log.runs)} runs so far")
+
+    def test(version: str, is_enough: Callable[[Sequence[Verdict]], bool]) -> None:
+        _test_version(bisection, lab_dir, script, folder, version, is_enough, seed=seed)
+
+    try:
+        bisection.run(test, shown)
+    except KeyboardInterrupt:
+        shown.say("the same command goes on from here")
+        raise
+    return _report(bisection, folder, as_json=as_json)
+
+
+def rule_of(repeat: int, at_least: int, shows: str) -> Rule:
+    """The rule of these options. Raises BadUsage if they contradict each other."""
+    from halab.bisect.answer import Rule
+    from halab.config.twin import Verdict
+    from halab.errors import BadUsage
+
+    if at_least > repeat:
+        raise BadUsage(f"--at-least {at_least} is more than --repeat {repeat}")
+    return Rule(repeat, at_least, Verdict(shows))
+
+
+def _versions(
+    lab_dir: LabDir, component: str, good: str, bad: str, also: tuple[str, ...]
+) -> tuple[str, ...]:
+    from halab.bisect import versions
+    from halab.errors import BadUsage
+    from halab.images import component as components
+
+    if path := lab_dir.written.source.by_name.get(component):
+        raise BadUsage(
+            f"{lab_dir.file} builds {component} from {path}, which has one version",
+            hint="remove this `source`; to search in commits, use `git bisect run halab bisect-step`",
+        )
+    versions.between(good, bad, (), also)  # wrong versions are reported before the proxy is asked
+    return versions.between(good, bad, components.released(component), also)
+
+
+def _log(
+    folder: Path, component: str, versions: tuple[str, ...], rule: Rule, lab_dir: LabDir, script: Script
+) -> Log:
+    import hashlib
+
+    from halab.bisect.log import Log, Plan
+
+    lab, written = (hashlib.sha256(content).hexdigest() for content in (lab_dir.content, script.content))
+    return Log(folder, Plan(component, versions, rule.repeat, rule.at_least, rule.shows, lab, written))
+
+
+def _test_version(
+    bisection: Bisection,
+    lab_dir: LabDir,
+    script: Script,
+    folder: Path,
+    version: str,
+    is_enough: Callable[[Sequence[Verdict]], bool],
+    *,
+    seed: int,
+) -> None:
+    """Build the lab with a version, run the scenario until its runs say enough, and remove the lab."""
+    from halab.campaign import lab_folders
+    from halab.config import component_versions, lab_variants
+
+    setting = ".".join(component_versions.setting(bisection.component))
+    text = lab_dir.content.decode("utf-8-sig")
+    variant = lab_variants.variants(text, [lab_variants.fixed(setting, version)])
+    (file,) = lab_folders.prepare(lab_dir.file, variant, folder, again=True)
+    before = list(bisection.log.verdicts(version))
+
+    def are_enough(runs: Sequence[CampaignRun]) -> bool:
+        # asked once after each run
+        run = runs[-1]
+        # the folder of the search may be moved
+        path = os.path.relpath(run.folder.path, folder)
+        bisection.record(version, run.result.verdict, path)
+        return is_enough(bisection.log.verdicts(version))
+
+    def runs() -> CampaignOutcome:
+        return play(file, script, bisection.rule, are_enough, seed=seed + len(before))
+
+    _, why = on_lab(file, runs)
+    if why and not is_enough(bisection.log.verdicts(version)):
+        raise HalabError(why)
+
+
+def on_lab(file: Path, runs: Callable[[], CampaignOutcome]) -> tuple[CampaignOutcome | None, str]:
+    """Build a lab, run scenarios on it, and remove it. Return what took place, and why runs are missing.
+
+    Raises HostProblem, which other versions and commits would meet, too.
+    """
+    from halab.cli.console import progress
+    from halab.cli.lab import temporary_deps
+    from halab.lifecycle.temporary_lab import removed_afterwards
+
+    lab_dir, shown = lab_dir_of(file), progress()
+    deps = replace(temporary_deps(keep=False), removed_hint="halab has removed the lab; its runs stay")
+    try:
+        with removed_afterwards(lab_dir, shown, deps, keep=False):
+            deps.up(lab_dir, shown)
+            outcome = runs()
+    except HostProblem:
+        raise
+    except HalabError as error:
+        shown.say("\n".join(filter(None, (error.message, error.hint))))
+        return None, error.message
+    if outcome.was_interrupted:
+        raise KeyboardInterrupt
+    return outcome, outcome.error.message if outcome.error else ""
+
+
+def play(
+    file: Path,
+    script: Script,
+    rule: Rule,
+    is_enough: Callable[[Sequence[CampaignRun]], bool],
+    *,
+    seed: int | None,
+) -> CampaignOutcome:
+    """Run a scenario until its runs say enough."""
+    from halab.cli.run import Choice, run_campaign
+
+    choice = Choice(file, (script.name,), False, (), seed, fail_fast=False, keep=False, as_json=True)
+    return run_campaign(
+        choice, lambda run: None, repeat=rule.most_runs, scripts=[script], is_enough=is_enough
+    )
+
+
+def _report(bisection: Bisection, folder: Path, *, as_json: bool) -> int:
+    from halab.bisect import boundary
+    from halab.bisect.answer import Answer
+
+    search = bisection.search
+    is_found = not search.problem and len(search.suspects) == 1
+    page = None
+    if not search.problem:
+        page = boundary.report(bisection, folder, ("halab", *sys.argv[1:]))
+    if as_json:
+        print_json(
+            {
+                "component": bisection.component,
+                "first_bad": search.first_bad if is_found else None,
+                "last_good": None if search.problem else search.last_good,
+                "suspects": [] if search.problem else list(search.suspects),
+                "confidence": None if search.problem else round(bisection.confidence, 3),
+                "problem": search.problem or None,
+                "versions": [_as_data(bisection, version) for version in search.answers],
+                "log": str(bisection.log.path),
+            }
+        )
+    else:
+        for version in search.versions:
+            if version in search.answers:
+                echo(bisection.in_words(version))
+        echo(_conclusion(bisection))
+        skipped = [version for version, answer in search.answers.items() if answer is Answer.SKIPPED]
+        if skipped:
+            echo(
+                f"to test {', '.join(skipped)} again, remove the lines of {bisection.log.path} about it",
+                err=True,
+            )
+    echo(f"log: {bisection.log.path}", err=True)
+    if page:
+        echo(f"the runs at the boundary side by side: {page}", err=True)
+    return ExitCode.PASSED if is_found else ExitCode.ERROR
+
+
+def _conclusion(bisection: Bisection) -> str:
+    """The result in one sentence."""
+    search, component = bisection.search, bisection.component
+    if search.problem:
+        return f"no search is possible: {search.problem}"
+    sure = f"confidence {bisection.confidence:.0%}"
+    if len(search.suspects) == 1:
+        return f"the bug came with {component} {search.first_bad} ({sure})"
+    return (
+        f"the bug came with one of {component} {', '.join(search.suspects)}: those before {search.first_bad} could "
+        f"not be tested ({sure})"
+    )
+
+
+def _as_data(bisection: Bisection, version: str) -> dict[str, Any]:
+    count = bisection.count(version)
+    return {
+        "version": version,
+        "answer": bisection.answer(version),
+        "shown": count.shown,
+        "judged": count.judged,
+        "errors": count.lost,
+        "why": bisection.why_skipped(version) or None,
+        "runs": [run.folder for run in bisection.log.runs if run.version == version],
+    }
