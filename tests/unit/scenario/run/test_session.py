@@ -22,11 +22,13 @@ from halab.lifecycle.lab import open_file
 from halab.scenario.record import check_results
 from halab.scenario.record.check_results import CheckState
 from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.host_facts import HostFacts
 from halab.scenario.run import checks, library
 from halab.scenario.run import session as sessions
 from halab.scenario.run.library import Script
 from halab.scenario.run.session import Session
 
+HOST = HostFacts("Debian GNU/Linux 12", "6.1.0", "x86_64", 2, 24102, "docker 20.10.24")
 READ, EDITED = "One API server is stopped", "Something else"
 
 
@@ -267,7 +269,8 @@ def test_a_seed_that_was_drawn_is_in_the_command_of_the_session(
     ):  # fmt: skip
         monkeypatch.setattr(f"halab.scenario.run.session.{name}", lambda *_, result=result: result)
     monkeypatch.setattr("halab.scenario.run.session.access.api", lambda *_: nullcontext(session.api))
+    monkeypatch.setattr("halab.scenario.run.session.host.facts", lambda _: HOST)
     with sessions.opened(session.lab_dir, Recorded()) as opened:
         assert opened.command == ("halab", "run", "stop-apiserver", "--seed", str(opened.seed))
     with sessions.opened(session.lab_dir, Recorded(), seed=7) as opened:
-        assert (opened.seed, opened.command[-1]) == (7, "7")
+        assert (opened.seed, opened.command[-1], opened.host) == (7, "7", HOST)
