@@ -10,6 +10,7 @@ from support.fakes import FakeApi, FakeClock, FakeGuests, Recorded, lab_of
 
 from halab.cluster import leases
 from halab.cluster.steady import Observation
+from halab.config.lab import ProviderKind
 from halab.errors import TimedOut, Unreachable
 from halab.lifecycle import access, wait_steady
 from halab.lifecycle.lab import LabDir, open_file
@@ -85,3 +86,33 @@ def test_after_a_boot_of_all_machines_the_leases_of_earlier_leaders_are_deleted_
     assert tries == []
     wait_steady.wait_steady(lab_dir, lab_of(), Recorded(), all_booted=True)
     assert len(tries) == 3
+
+
+@pytest.fixture
+def guests(api: ClosableApi, monkeypatch: pytest.MonkeyPatch) -> FakeGuests:
+    """The API server that cp3's kubelet uses does not become ready in time."""
+    guests = FakeGuests({"cp3: ": TimedOut("a command did not end within 40 s")})
+    monkeypatch.setattr(access, "guests", lambda lab_dir: guests)
+    monkeypatch.setattr(leases, "delete_expired", lambda *_: None)
+    monkeypatch.setattr(wait_steady, "wait_until_steady", lambda *_, **__: STEADY)
+    return guests
+
+
+def test_after_a_boot_of_all_machines_each_kubelet_restarts_when_its_api_server_is_ready(
+    guests: FakeGuests, lab_dir: LabDir
+) -> None:
+    lab = lab_of(workers=1)
+    wait_steady.wait_steady(lab_dir, lab, Recorded())
+    assert guests.calls == []
+    assert wait_steady.wait_steady(lab_dir, lab, Recorded(), all_booted=True) is STEADY
+    assert sorted(call.machine for call in guests.calls) == ["cp1", "cp2", "cp3", "w1"]
+    for call in guests.calls:
+        assert call.command.index("readyz") < call.command.index("systemctl restart kubelet")
+
+
+def test_an_emulated_lab_has_no_processor_to_spare_for_restarts_of_kubelets(
+    guests: FakeGuests, lab_dir: LabDir
+) -> None:
+    emulated = lab_of(provider=ProviderKind.LIBVIRT, accel="tcg")
+    wait_steady.wait_steady(lab_dir, emulated, Recorded(), all_booted=True)
+    assert guests.calls == []
