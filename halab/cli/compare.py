@@ -76,6 +76,7 @@ def compare_command(
     from halab.cli.console import progress
     from halab.config import lab_variants
     from halab.report.comparison import ComparedLab
+    from halab.report.difference import FEWEST_RUNS
 
     text = lab_dir_of(file).content.decode("utf-8-sig")
     variants = lab_variants.variants(text, [lab_variants.axis(setting) for setting in settings])
@@ -83,6 +84,8 @@ def compare_command(
     choice = Choice(file, names, run_all, tags, seed, fail_fast=False, keep=False, as_json=True)
     scripts_of(choice)  # a wrong scenario is reported before anything is built
     files = lab_folders.prepare(file, variants, folder)
+    if repeat < FEWEST_RUNS:
+        progress().say(f"no difference can be shown with fewer than {FEWEST_RUNS} runs: --repeat {repeat}")
     begun, started = time.monotonic(), datetime.now().astimezone()
     labs: list[ComparedLab] = []
     was_interrupted = False

@@ -25,11 +25,12 @@ RESET_SECONDS = 120
 _REMOVE_MEMBER_SECONDS = 90
 # Pods have 30 s to end.
 _DRAIN_SECONDS = 90
+DELETE_SECONDS = 60
 _DELETE_NODE = (
     "export KUBECONFIG=/etc/kubernetes/admin.conf; "
-    "kubectl get node {node} --ignore-not-found -o name | grep -q . || exit 0; "
-    "kubectl delete node {node}; "
-    "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0"
+    'node="$(kubectl get node {node} --ignore-not-found -o name --request-timeout=10s)" && '
+    '{{ [ -z "$node" ] || {{ kubectl delete node {node} && '
+    "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0; }}; }}"
 )
 
 
@@ -63,4 +64,17 @@ def forget(lab: Lab, guests: Guests, clock: Clock, through: str, machine: Machin
         deadline = Deadline.after(clock, _REMOVE_MEMBER_SECONDS * lab.patience)
         remove = partial(member_list.remove, guests, through, machine)
         wait_for(f"etcd on {through} to remove the member {machine.name}", remove, deadline, every_seconds=1)
-    guests.run(through, _DELETE_NODE.format(node=machine.name), timeout_seconds=60)
+    delete_node(guests, through, machine.name, Deadline.after(clock, DELETE_SECONDS * lab.patience))
+
+
+def delete_node(guests: Guests, through: str, node: str, deadline: Deadline) -> None:
+    """Delete a node and its pods, through the control plane `through`. Nothing is done if there is no such node.
+
+    The API may be away for a moment: with kube-vip, the machine that has left may have had its address.
+    """
+
+    def delete() -> None:
+        with member_list.refusals_as_not_yet():
+            guests.run(through, _DELETE_NODE.format(node=node), timeout_seconds=DELETE_SECONDS)
+
+    wait_for(f"{through} to delete the node {node}", delete, deadline, every_seconds=1)

@@ -34,7 +34,7 @@ class KubeVip(Model):
 
     example: ClassVar[str] = "{balancing: true}"
 
-    version: Annotated[str, Field(pattern=component_versions.VERSION)] = Field(
+    version: component_versions.ComponentVersion = Field(
         VERSION, description="the version of its Go module, without a leading v"
     )
     balancing: bool = Field(

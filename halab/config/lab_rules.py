@@ -168,11 +168,15 @@ def endpoint_name(lab: LabFile) -> str | None:
 
 
 def virtual_address(lab: LabFile, network: IPv4Network) -> IPv4Address | None:
-    """The address that two load balancers share, or the control planes with kube-vip; None in other labs."""
+    """The address that two load balancers share, or the control planes with kube-vip; None in other labs.
+
+    Addresses in the file count also if their machines left: the address must be the same in a lab of another size.
+    """
     settings = lab.load_balancer
     if settings.address or not (settings.machine_count > 1 or settings.kind.has_address):
         return settings.address
     taken = {address(lab, name, network) for name in names(lab)}
+    taken |= {own.address for own in lab.machines.by_name.values() if own.address}
     return next(
         free for free in map(network.network_address.__add__, range(FIRST_VIRTUAL, 255)) if free not in taken
     )

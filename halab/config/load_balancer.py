@@ -227,7 +227,7 @@ class LoadBalancer(Model):
         elif name == "kube_vip":
             reason = f"is for kube-vip: write `kind: {Balancer.KUBE_VIP}`, or remove this setting"
         elif name in _OF_A_PAIR and info.data.get("machines", MOST_BALANCERS) == 1:
-            reason = f"is for two load balancers: write `machines: {MOST_BALANCERS}`, or remove this setting"
+            reason = _OF_A_PAIR[name]
         if info.data.get("config") and name not in BESIDE_CONFIG:
             reason = f"has no effect beside `config`: write it in {info.data['config']}"
         elif kind is Balancer.NGINX:
@@ -260,7 +260,11 @@ class LoadBalancer(Model):
 
 # The settings that have an effect beside a configuration of the user's own.
 BESIDE_CONFIG = ("kind", "machines", "address", "keepalived", "config", "port")
-_OF_A_PAIR = ("address", "keepalived")
+_TWO = f"write `machines: {MOST_BALANCERS}`"
+_OF_A_PAIR = {
+    "address": f"is for two load balancers or kube-vip: {_TWO} or `kind: {Balancer.KUBE_VIP}`, or remove this setting",
+    "keepalived": f"is for two load balancers: {_TWO}, or remove this setting",
+}
 
 
 def _general_reason(name: str, value: Any, check: BackendCheck | None) -> str:

@@ -24,6 +24,7 @@ _LAST_ERROR = (
 _CA = "the CA of etcd"
 # Where API servers keep everything. Other programs may have keys elsewhere.
 _REGISTRY = "/registry/"
+_REBUILD = "rebuild the lab: `halab down && halab up`"
 
 
 class EtcdMachines:
@@ -53,7 +54,7 @@ class EtcdMachines:
                 if not is_new_cluster:
                     raise LabProblem(
                         "all etcd machines were lost, and with them the data of the cluster",
-                        hint="rebuild the lab: `halab down && halab up`",
+                        hint=_REBUILD,
                     )
                 return self._found(names)
             # one after another: each changes the list of members, which needs a majority of them
@@ -68,14 +69,20 @@ class EtcdMachines:
         ):
             return self._replace(machine)
 
-    def prepare(self, control_plane: str) -> None:
+    def prepare(self, control_plane: str, *, was_complete: bool) -> None:
         """Give the first control plane what its API server needs to ask etcd, and let a new cluster begin with no data.
 
-        There is data if an earlier `kubeadm init` was interrupted: it was made for another CA.
+        There is data if an earlier `kubeadm init` was interrupted: it was made for another CA, and is deleted. Raises
+        LabProblem if there is data and the lab `was_complete` once: it is the user's, and nothing else has it.
         """
         if not self._lab.has_external_etcd:
             return
         member = self._lab.members[0].name
+        if was_complete and self._has_data(member):
+            raise LabProblem(
+                "all control planes were lost, and with them the CA of the cluster whose data etcd still has",
+                hint=_REBUILD,
+            )
         self._guests.run(
             member, etcd.command(f"del --prefix {_REGISTRY}", limit_seconds=30), timeout_seconds=40
         )
@@ -136,6 +143,11 @@ class EtcdMachines:
             return self._guests.run(name, etcd.command("endpoint health"), check=False).code == 0
         except HalabError:
             return False
+
+    def _has_data(self, name: str) -> bool:
+        """Whether etcd has objects of Kubernetes."""
+        asked = etcd.command(f"get --prefix {_REGISTRY} --keys-only --limit=1")
+        return bool(self._guests.run(name, asked).output.strip())
 
     def _has_joined(self, name: str) -> bool:
         return departure.has_joined(self._guests, name)

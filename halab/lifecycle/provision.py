@@ -82,7 +82,7 @@ class Provisioner:
             # not always the first control plane: if that one was lost, it joins the others
             self._through = members[0]
         else:
-            self._etcd.prepare(self._through)
+            self._etcd.prepare(self._through, was_complete=self._work.kubeconfig.exists())
             with self._progress.step(
                 f"kubeadm init on {self._through}", limit_seconds=self._scripts.limit(_INIT_SECONDS)
             ):

@@ -35,6 +35,8 @@ from halab.topology.lab import Lab, Machine
 
 # A machine that leaves is drained, reset and removed.
 _LEAVE_SECONDS = 360
+# Of a longer time to live in DNS, clients may still use the rest.
+_MOST_TTL_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ class _Plans:
         provisioner = self._provisioner()
         if any(machine in self.largest.control_planes for machine in leaving):
             provisioner.set_up_balancers()
+            self._let_answers_expire()
         for machine in leaving:
             limit = _LEAVE_SECONDS * self.goal.patience
             with self.progress.step(f"remove {machine.name}", limit_seconds=limit) as step:
@@ -196,6 +199,17 @@ class _Plans:
         addresses.note(providers.machines(self.lab_dir, self.goal))
         # the names and routes of those that are gone
         provisioner.run()
+
+    def _let_answers_expire(self) -> None:
+        """Wait until clients no longer use records in DNS that were removed: a machine that is gone refuses nothing."""
+        if not self.goal.has_dns:
+            return
+        ttl = self.goal.load_balancer.ttl_seconds
+        seconds = min(ttl, _MOST_TTL_SECONDS)
+        with self.progress.step(f"wait {seconds} s for the time to live", limit_seconds=seconds + 10):
+            RealClock().sleep(seconds)
+        if seconds < ttl:
+            self.progress.say(f"clients may use the removed records for {ttl - seconds} s more")
 
     def _remove(self, machine: Machine) -> str:
         """Remove one machine; how it left."""

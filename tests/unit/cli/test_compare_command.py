@@ -43,6 +43,15 @@ def test_the_report_is_printed_as_a_table_or_as_json(stage: Stage, capsys: Shown
     assert printed["figures"][0]["labs"][1]["passed"] == 2
 
 
+@pytest.mark.parametrize(("repeat", "warns"), [("3", True), ("4", False)])
+def test_too_few_runs_to_show_a_difference_are_a_warning_at_the_beginning(
+    repeat: str, warns: bool, stage: Stage, capsys: Shown
+) -> None:
+    assert main([*COMMAND, "--repeat", repeat]) == 0
+    shown = capsys.readouterr().err
+    assert ("no difference can be shown with fewer than 4 runs: --repeat 3" in shown) is warns
+
+
 @pytest.mark.parametrize(("verdict", "code"), [("fail", 1), ("error", 3), ("skip", 0)])
 def test_the_exit_code_is_that_of_a_run(verdict: str, code: int, stage: Stage) -> None:
     stage.verdicts["stop-apiserver"] = verdict

@@ -75,7 +75,8 @@ def written(folder: Path, text: str) -> LabFile:
         ),
         (
             "load_balancer:\n  address: 10.0.0.5\n",
-            "lab.yml:2: load_balancer.address: is for two load balancers: write `machines: 2`, or remove this setting",
+            "lab.yml:2: load_balancer.address: is for two load balancers or kube-vip: write `machines: 2` or "
+            "`kind: kube-vip`, or remove this setting",
         ),
         (
             "load_balancer:\n  keepalived: {check: api}\n",
@@ -203,6 +204,15 @@ def test_two_load_balancers_share_the_first_free_address_from_100_on(tmp_path: P
     assert lab_rules.virtual_address(taken, network) == IPv4Address("192.168.56.101")
     chosen = written(tmp_path, f"{PAIR}  address: 192.168.56.5\n")
     assert lab_rules.virtual_address(chosen, network) == IPv4Address("192.168.56.5")
+
+
+def test_the_virtual_address_stays_when_a_machine_with_an_address_of_its_own_leaves(tmp_path: Path) -> None:
+    network = IPv4Network("192.168.56.0/24")
+    text = f"{PAIR}workers: 1\nmachines: {{w1: {{address: 192.168.56.100}}}}\n"
+    lab = written(tmp_path, text)
+    smaller = lab.model_copy(update={"workers": 0})
+    for size in (lab, smaller):
+        assert lab_rules.virtual_address(size, network) == IPv4Address("192.168.56.101")
 
 
 def test_kube_vip_has_the_first_free_address_from_100_on(tmp_path: Path) -> None:

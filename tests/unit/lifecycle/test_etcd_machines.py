@@ -178,9 +178,24 @@ def test_a_cluster_without_any_member_is_not_founded_again(tmp_path: Path) -> No
 
 def test_the_first_control_plane_gets_a_client_and_begins_without_data(tmp_path: Path) -> None:
     guests = Members("etcd1", "etcd2", "etcd3")
-    machines(tmp_path, guests).prepare("cp1")
+    machines(tmp_path, guests).prepare("cp1", was_complete=False)
     assert delivered(guests, "etcd-client") == {"cp1": f"{CLIENT}\n"}
     assert any("del --prefix /registry/" in command for command in guests.commands("etcd1"))
+
+
+def test_the_data_of_a_complete_lab_is_never_deleted(tmp_path: Path) -> None:
+    guests = Members("etcd1", "etcd2", "etcd3")
+    guests.answers = {"get --prefix /registry/ --keys-only": "/registry/namespaces/mine\n", **guests.answers}
+    with pytest.raises(LabProblem, match="all control planes were lost, and with them the CA") as caught:
+        machines(tmp_path, guests).prepare("cp1", was_complete=True)
+    assert "halab down && halab up" in (caught.value.hint or "")
+    assert not any("del --prefix" in command for command in guests.commands("etcd1"))
+
+
+def test_a_lab_whose_machines_were_all_lost_is_built_again(tmp_path: Path) -> None:
+    guests = Members("etcd1", "etcd2", "etcd3")
+    machines(tmp_path, guests).prepare("cp1", was_complete=True)
+    assert delivered(guests, "etcd-client") == {"cp1": f"{CLIENT}\n"}
 
 
 def test_secrets_are_never_logged_and_an_error_does_not_show_them(tmp_path: Path) -> None:

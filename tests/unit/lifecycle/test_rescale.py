@@ -322,6 +322,29 @@ def test_a_control_plane_without_a_member_leaves_etcd_alone(make: Any) -> None:
     assert only(world, "remove a member", "move the leadership") == []
 
 
+@pytest.mark.parametrize(
+    ("ttl", "waited", "said"),
+    [("30s", 30, []), ("5m", 120, ["clients may use the removed records for 180 s more"])],
+)
+def test_a_control_plane_stays_until_clients_have_forgotten_its_record(
+    ttl: str, waited: int, said: list[str], make: Any
+) -> None:
+    world, progress = make(text=f"name: ha\nload_balancer: {{kind: dns, ttl: {ttl}}}\n"), Recorded()
+    rescale.rescale(world.lab_dir, LabSize(2, 0), progress)
+    lines = [line for line in progress.lines if not line.startswith("end ")]
+    waits, leaves = (
+        lines.index(f"begin wait {waited} s for the time to live"),
+        lines.index("begin remove cp3"),
+    )
+    assert lines[waits + 1 : leaves] == said
+
+
+def test_without_dns_nothing_waits_for_a_record(make: Any) -> None:
+    world, progress = make(), Recorded()
+    rescale.rescale(world.lab_dir, LabSize(2, 0), progress)
+    assert not any("time to live" in line for line in progress.lines)
+
+
 def test_nothing_is_recorded_or_made_if_the_box_is_gone(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: Any) -> str:
         raise HostProblem("no box")

@@ -199,7 +199,8 @@ if ! cmp -s "$new" /etc/keepalived/keepalived.conf; then
   mv -f "$new" /etc/keepalived/keepalived.conf
   changed="$changed /etc/keepalived/keepalived.conf"
   did /etc/keepalived/keepalived.conf
-  systemctl restart keepalived.service
+  # a restart on both machines at once would leave the address without a holder for seconds
+  systemctl reload-or-restart keepalived.service
 fi
 rm -f "$new"
 systemctl enable -q --now keepalived.service
