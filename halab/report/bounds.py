@@ -229,6 +229,9 @@ def _unusual(meta: Meta) -> Iterator[str]:
         yield "check: tcp"
     if meta.load_balancer_config:
         yield f"config: {meta.load_balancer_config}"
+    for component, source in meta.sources.items():
+        # not its commit: a history shows how figures change with the commits
+        yield f"{component} from {source.path}"
     if meta.tunnel:
         yield f"through {meta.tunnel}"
     if meta.patience != 1:

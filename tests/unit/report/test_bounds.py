@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support.run_builder import META, STOP, MadeRun, readings, scenario
 
+from halab.config.component_settings import SourceState
 from halab.config.lab import Acceleration, ProviderKind
 from halab.config.load_balancer import Balancer
 from halab.config.scenario import Scenario
@@ -188,6 +189,7 @@ def test_figures_of_different_places_are_kept_apart() -> None:
         {"provider": ProviderKind.LIBVIRT, "acceleration": Acceleration.TCG, "patience": 4.0},
         {"load_balancer_check": "tcp"},
         {"load_balancer_config": "mine.cfg"},
+        {"sources": {"etcd": SourceState("./etcd", "1a2b", is_dirty=False, digest="0")}},
         {"tunnel": "ssh://me@far"},
         {"machines": machines},
         {"machines": META.machines[:2]},
@@ -201,12 +203,13 @@ def test_figures_of_different_places_are_kept_apart() -> None:
         "haproxy on docker, 5 control planes",
         "haproxy on docker, check: tcp",
         "haproxy on docker, config: mine.cfg",
+        "haproxy on docker, etcd from ./etcd",
         "haproxy on docker, through ssh://me@far",
         "haproxy on libvirt (kvm)",
         "haproxy on libvirt (tcg), patience 4",
         "nginx on docker",
     ]
-    usual, emulated = promise(bounds[0], "recovery"), promise(bounds[8], "recovery")
+    usual, emulated = promise(bounds[0], "recovery"), promise(bounds[9], "recovery")
     # questions to emulated processors have a longer time limit
     assert (usual.stretch, usual.resolution) == (1, 2)
     assert (emulated.stretch, emulated.resolution) == (4, 10)
