@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,6 +74,9 @@ def write_lab(run: RunFolder) -> Path:
         lab_variants.fixed(".".join(setting), version)
         for setting, version in _versions(written, run.read_meta()).items()
     ]
+    # wherever they were on the other host
+    sources = {component: f"./{component}" for component in written.source.by_name}
+    versions += [lab_variants.fixed(f"source.{component}", path) for component, path in sources.items()]
     copies = {folder / "lab.yml": lab_variants.variants(text, versions)[0].text.encode()}
     for path in lab_variants.own_files(text):
         copies |= _copies(run.lab_option(str(path)), path, folder)
@@ -89,19 +92,28 @@ def write_lab(run: RunFolder) -> Path:
             f"the lab of this run imports {', '.join(missing)}, and an archive has no images",
             hint=f"copy the files into {folder}, and run the command again",
         )
-    _require_sources(written, run.read_meta(), folder)
+    _require_sources(sources, run.read_meta(), folder)
     return folder / "lab.yml"
 
 
-def _require_sources(written: LabFile, meta: Meta, folder: Path) -> None:
+def _require_sources(sources: Mapping[str, str], meta: Meta, folder: Path) -> None:
     """Raise BadUsage if the source code of a component is not there: an archive has none."""
-    for component, path in written.source.by_name.items():
-        if not (folder / Path(path).expanduser()).is_dir():
-            state = meta.sources.get(component)
+    for component, path in sources.items():
+        if not (folder / path).is_dir():
             raise BadUsage(
-                f"the lab of this run builds {component} from {state or path}, and an archive has no source code",
+                f"the lab of this run builds {component} from {meta.sources.get(component, 'a checkout')}, and an "
+                f"archive has no source code",
                 hint=f"copy the checkout to {folder / path}, and run the command again",
             )
+
+
+def other_sources(recorded: Meta, again: Meta) -> list[str]:
+    """One line for each component that is built from other source code than in the archive."""
+    return [
+        f"{component} is built from {now}; in the archive it was {before}"
+        for component, now in again.sources.items()
+        if (before := recorded.sources.get(component)) and before.digest != now.digest
+    ]
 
 
 def _versions(written: LabFile, meta: Meta) -> dict[tuple[str, ...], str]:

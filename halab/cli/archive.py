@@ -123,7 +123,8 @@ def _play_again(run: RunFolder, recorded: Result, *, repeat: int, keep: bool, as
 
     def show(again: CampaignRun) -> None:
         print_result(again.folder, again.result)
-        for line in replay.differences(recorded, again.result):
+        lines = replay.other_sources(meta, again.folder.read_meta())
+        for line in [*lines, *replay.differences(recorded, again.result)]:
             echo(line, err=True)
 
     with replay.lab_of(run, progress(), temporary_deps(keep=keep), keep=keep) as lab_dir:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.fakes import Recorded
 from support.recorded_runs import copy_run
+from support.run_builder import META
 from support.stage import result_of
 
 from halab.archive import replay
 from halab.config import loading
+from halab.config.component_settings import SourceState
 from halab.config.lab import LabFile
 from halab.errors import BadUsage
 from halab.lifecycle.lab import LabDir
@@ -126,15 +129,30 @@ def test_images_are_asked_for(run: RunFolder) -> None:
 
 def test_source_code_is_asked_for(run: RunFolder) -> None:
     meta = json.loads(run.meta.read_text())
-    state = {"path": "./etcd", "revision": "1a2b3c4d5e6f", "is_dirty": False, "digest": "0"}
+    state = {"path": "/src/etcd", "revision": "1a2b3c4d5e6f", "is_dirty": False, "digest": "0"}
     run.meta.write_text(json.dumps({**meta, "sources": {"etcd": state}}))
-    run.lab.write_text("source: {etcd: ./etcd}\n")
+    run.lab.write_text("source: {etcd: /src/etcd}\n")
     with pytest.raises(
-        BadUsage, match=r"builds etcd from \./etcd at 1a2b3c4d5e6f, and an archive has no source"
-    ):
+        BadUsage, match="builds etcd from /src/etcd at 1a2b3c4d5e6f, and an archive"
+    ) as caught:
         replay.write_lab(run)
+    assert caught.value.hint == f"copy the checkout to {run.path}/again/etcd, and run the command again"
     (run.path / "again/etcd").mkdir()
-    assert replay.write_lab(run).exists()
+    # the path on the other host may be anything on this one
+    assert loading.load(replay.write_lab(run), LabFile).source.by_name == {"etcd": "./etcd"}
+
+
+def test_other_source_code_than_in_the_archive_is_told() -> None:
+    before = SourceState("/src/etcd", "1a2b", is_dirty=False, digest="0")
+    now = SourceState("./etcd", "3c4d", is_dirty=False, digest="1")
+    recorded = replace(META, sources={"etcd": before})
+    assert (
+        replay.other_sources(recorded, replace(META, sources={"etcd": replace(before, path="./etcd")})) == []
+    )
+    assert replay.other_sources(META, replace(META, sources={"etcd": now})) == []
+    assert replay.other_sources(recorded, replace(META, sources={"etcd": now})) == [
+        "etcd is built from ./etcd at 3c4d; in the archive it was /src/etcd at 1a2b"
+    ]
 
 
 def test_a_file_outside_of_the_folder_is_refused(run: RunFolder) -> None:
