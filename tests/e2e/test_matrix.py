@@ -41,7 +41,7 @@ def require_no_machine(lab: UserLab) -> None:
 @pytest.mark.nightly
 def test_a_matrix_is_interrupted_and_continues_where_it_stopped(lab: UserLab) -> None:
     # the first lab plays its run, and the second one has machines
-    child = lab.begin("matrix", "run")
+    child = lab.begin("matrix", "run", "--at-once", "1")
     assert child.stdout is not None
     said = ""
     for line in child.stdout:

@@ -21,7 +21,7 @@ from halab.cli import main
 from halab.config.lab import ProviderKind
 from halab.errors import HostProblem
 from halab.machines.host import allocation
-from halab.matrix import record, results
+from halab.matrix import at_once, record, results
 from halab.matrix.record import MatrixRecord
 
 Shown = pytest.CaptureFixture[str]
@@ -32,6 +32,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_matrix(tmp_path, TWO)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def room_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large host would have several labs at once, each in another process."""
+    monkeypatch.setattr(at_once, "fitting", lambda labs, host: 1)
+
+
+def test_the_host_decides_how_many_labs_are_up_at_once(
+    capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_once, "fitting", lambda labs, host: len(labs))
+    assert main(["matrix", "plan"]) == 0
+    assert "2 labs to build, 2 at once." in capsys.readouterr().out
+    assert main(["matrix", "plan", "--at-once", "1"]) == 0
+    assert "2 labs to build. " in capsys.readouterr().out
+    # how much room another host has is not known
+    monkeypatch.setenv("DOCKER_HOST", "ssh://ada@elsewhere")
+    assert main(["matrix", "plan"]) == 0
+    assert "2 labs to build. " in capsys.readouterr().out
 
 
 def test_a_plan_shows_the_cells_and_the_time(capsys: Shown, folder: Path) -> None:
