@@ -9,8 +9,8 @@ from halab.config.lab import LabFile
 from halab.doctor.capacity import free_mebibytes
 from halab.doctor.host import Host
 
-# While a lab comes up or is measured, it keeps two to four cores busy. With fewer, gaps of the sampler end runs in
-# errors.
+# One lab is measured well on two cores. Two labs on two cores disturb each other so much that gaps of the sampler end
+# runs in errors. Nothing in between was measured.
 _CORES = 4
 
 
