@@ -94,7 +94,7 @@ class Stage:
         return open_file(self.folder / "lab.yml")
 
     def play(
-        self, *planned: PlannedRun, on_run: Callable[[CampaignRun], None] = lambda run: None, **options: bool
+        self, *planned: PlannedRun, on_run: Callable[[CampaignRun], None] = lambda run: None, **options: Any
     ) -> CampaignOutcome:
         chosen = CampaignOptions(**options)
         return play(self.lab_dir, planned, self.progress, chosen, seed=SEED, on_run=on_run, deps=self.deps)

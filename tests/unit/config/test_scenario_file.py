@@ -48,7 +48,7 @@ NIGHTLY = (Path(__file__).parents[3] / "scripts" / "nightly").read_text()
 def test_the_nightly_has_a_lab_for_every_scenario(path: Path) -> None:
     read = scenario_rules.read(path, FAULTS).value
     [tags] = re.findall(r'^ +([\w |-]+)\) steps=\("run --tag \$balancer"', NIGHTLY, re.MULTILINE)
-    needed = {
+    needed: dict[str, bool] = {
         "pair": read.needs.balancers > 1,
         "external": read.needs.etcd is Topology.EXTERNAL,
         **{
