@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from halab.config.twin import Verdict
+from halab.printable import counted
 
 # A run may end in an error because the host was busy: one error alone does not end the tries of a version.
 _LEAST_ERRORS = 2
@@ -33,10 +34,11 @@ class Count:
 
     def __str__(self) -> str:
         """`the bug showed in 2 of 3 runs, and 1 more run ended in an error or was skipped`."""
-        words = f"the bug showed in {self.shown} of {self.judged} run{'' if self.judged == 1 else 's'}"
+        words = f"the bug showed in {self.shown} of {counted(self.judged, 'run')}"
         if not self.lost:
             return words
-        return f"{words}, and {self.lost} more run{'' if self.lost == 1 else 's'} ended in an error or was skipped"
+        was = "was" if self.lost == 1 else "were"
+        return f"{words}, and {counted(self.lost, 'more run')} ended in an error or {was} skipped"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from halab.bisect.log import Log, LoggedRun, Skipped
 from halab.bisect.search import Search
 from halab.config.twin import Verdict
 from halab.errors import HalabError, HostProblem
-from halab.printable import one_line
+from halab.printable import counted, one_line
 from halab.progress import Progress
 
 # Plays runs of a version and records each in the log, until the second argument says of the verdicts of all runs of
@@ -64,8 +64,10 @@ class Bisection:
         """Test versions until the search is over. An error ends only the test of its version, except HostProblem."""
         while version := self.search.next:
             search = self.search
-            left = f"{len(search.suspects)} suspects, at most {search.most_tests} more to test"
-            progress.say(f"{self.component} {version}: {left}")
+            suspects, tests = counted(len(search.suspects), "version"), counted(search.most_tests, "test")
+            progress.say(
+                f"test {self.component} {version}: {suspects} may have brought the bug in, at most {tests} to go"
+            )
             try:
                 test(version, partial(self._is_enough, version))
                 why = _NOTHING if self.answer(version) in (None, Answer.SKIPPED) else ""

@@ -28,6 +28,6 @@ def between(good: str, bad: str, released: Sequence[str], also: Sequence[str] = 
             "verdict of a run in which the bug does not show",
         )
     if outside := [version for version in also if not order(good) < order(version) < order(bad)]:
-        raise BadUsage(f"not between {good} and {bad}: {', '.join(outside)}")
+        raise BadUsage(f"these versions of --also are not between {good} and {bad}: {', '.join(outside)}")
     inside = {version for version in released if order(good) < order(version) < order(bad)}
     return tuple(sorted({good, bad, *also} | inside, key=order))

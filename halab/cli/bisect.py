@@ -16,6 +16,7 @@ from halab.cli.complete import scenario_names
 from halab.cli.console import echo
 from halab.cli.options import file_option, json_option, lab_dir_of, print_json
 from halab.errors import ExitCode, HalabError, HostProblem
+from halab.printable import counted
 
 if TYPE_CHECKING:
     from halab.bisect.answer import Rule
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from halab.lifecycle.lab import LabDir
     from halab.scenario.run.library import Script
 
+_OTHER_ENDS = (
+    "give an older --good or a later --bad; if the bug does not show in every run, give a higher --repeat; both need "
+    "another folder: --in FOLDER"
+)
 _RULE = (
     click.option(
         "--repeat", type=click.IntRange(min=1), default=1, show_default=True,
-        help="Run the scenario this many times.",
+        help="Run the scenario up to this many times with each version or commit.",
     ),
     click.option(
         "--at-least", type=click.IntRange(min=1), default=1, show_default=True,
@@ -37,7 +42,7 @@ _RULE = (
     ),
     click.option(
         "--shows", type=click.Choice(["fail", "pass"]), default="fail", show_default=True,
-        help="Take this verdict as that of a run in which the bug shows.",
+        help="Take the bug as shown in a run with this verdict.",
     ),
     click.option("--seed", type=click.IntRange(min=0), help="Use this seed to choose random targets."),
 )  # fmt: skip
@@ -66,7 +71,7 @@ def deciding(command: Callable[..., int]) -> Callable[..., int]:
 )
 @click.option(
     "--also", multiple=True, metavar="VERSION",
-    help="Also test this version, which Go's module proxy has and does not list (repeatable).",
+    help="Also take this version into the search, because Go's module proxy has it and does not list it (repeatable).",
 )  # fmt: skip
 @deciding
 @click.option(
@@ -93,7 +98,7 @@ def bisect_command(
     For each version that it tests, halab builds the lab of the lab file with that version of the component, runs the
     scenario and removes the lab. The versions are those that Go's module proxy lists, with pre-releases. Both given
     versions are tested first. A run that ends in an error is no answer: it takes place again, and a version without
-    answers is skipped. Everything is in a log: after an interruption, the same command goes on from there.
+    answers is skipped. Every run is in a log: after an interruption, the same command goes on from there.
 
     The result is stated with a confidence, which comes from the number of runs: use --repeat for a bug that does not
     show in every run. Exit code: 0 the version was found, 3 it was not, 130 interrupted.
@@ -117,7 +122,7 @@ def bisect_command(
     )
     shown = progress()
     if bisection.log.runs:
-        shown.say(f"go on with {bisection.log.path}: {len(bisection.log.runs)} runs so far")
+        shown.say(f"go on with {bisection.log.path}: {counted(len(bisection.log.runs), 'run')} so far")
 
     def test(version: str, is_enough: Callable[[Sequence[Verdict]], bool]) -> None:
         _test_version(bisection, lab_dir, script, folder, version, is_enough, seed=seed)
@@ -279,6 +284,8 @@ def _report(bisection: Bisection, folder: Path, *, as_json: bool) -> int:
                 f"to test {', '.join(skipped)} again, remove the lines of {bisection.log.path} about it",
                 err=True,
             )
+        elif search.problem:
+            echo(_OTHER_ENDS, err=True)
     echo(f"log: {bisection.log.path}", err=True)
     if page:
         echo(f"the runs at the boundary side by side: {page}", err=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from halab.config.component_settings import SourceState
     from halab.lifecycle.lab import LabDir
 
-# For `git bisect run`: this commit cannot be tested; and end the bisect, because no commit could be.
+# For `git bisect run`: this commit cannot be tested; and stop, because no commit can be.
 _SKIP, _ABORT = 125, 128
 _STEPS = "bisect-steps.jsonl"
 
@@ -62,8 +62,8 @@ def bisect_step_command(
     The lab file says with `source` which component is built from the checkout. halab builds the component and the lab,
     runs the scenario, removes the lab, and adds a line to bisect-steps.jsonl beside the lab file. Exit code: 0 the
     commit is good, 1 it is bad, 125 it cannot be tested (it does not compile, the lab does not come up, the runs end in
-    errors), 128 no commit could be tested (a mistake in a file, a problem of this host), 130 interrupted. git skips a
-    commit after 125, and ends the bisect after 128 and 130.
+    errors), 128 no commit can be tested (a mistake in a file or an option, a problem of this host), 130 interrupted.
+    git skips a commit after 125. It stops after 128 and 130: the same `git bisect run` goes on from there.
 
     \b
     Example:

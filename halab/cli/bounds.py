@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--comments", is_flag=True, help="Print the figures as comments for the scenario files.")
 @click.option(
     "--write", "writes", is_flag=True,
-    help="Write these comments into the files that --scenario names. Bounds are not changed.",
+    help="Write the figures into the comments of the files that --scenario names. Bounds are not changed.",
 )  # fmt: skip
 @json_option
 def bounds_command(
@@ -55,7 +55,7 @@ def bounds_command(
     measured: the median (p50), p95 and the worst value. Runs that ended in an error do not count.
 
     A bound is loose if it is more than three times the worst value, and tight if the worst value is above two thirds
-    of it. halab proposes another one if there are at least 10 runs. Exit code: 0, or 3 if a run cannot be read.
+    of it. halab proposes another one if there are at least 10 runs. Exit code: 0, or 3 if a run cannot be judged.
 
     \b
     Example:

@@ -85,7 +85,10 @@ def compare_command(
     scripts_of(choice)  # a wrong scenario is reported before anything is built
     files = lab_folders.prepare(file, variants, folder)
     if repeat < FEWEST_RUNS:
-        progress().say(f"no difference can be shown with fewer than {FEWEST_RUNS} runs: --repeat {repeat}")
+        progress().say(
+            f"no difference can be shown with fewer than {FEWEST_RUNS} runs on each lab: use --repeat {FEWEST_RUNS} "
+            "or more"
+        )
     begun, started = time.monotonic(), datetime.now().astimezone()
     labs: list[ComparedLab] = []
     was_interrupted = False

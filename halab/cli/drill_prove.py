@@ -42,8 +42,8 @@ def prove(
     """Check that drills can be solved and that wrong attempts fail (for authors of drills).
 
     For each attempt, the lab is restored and broken. After the break, no task may be done; the solution must pass,
-    and wrong attempts must fail. Drills that this lab cannot run are skipped. Exit code: 0 all drills are good, 1 one
-    is not, 3 error, or all were skipped.
+    and wrong attempts must fail. halab must see each entry of `fail_if` in one of the wrong attempts. Drills that this
+    lab cannot run are skipped. Exit code: 0 all drills are good, 1 one is not, 3 error, or all were skipped.
 
     \b
     Example:

@@ -44,10 +44,10 @@ def history_command(
 
     Without SCENARIO, the scenarios that have recorded runs are listed. halab adds the runs that have ended since the
     last time to a file of the lab, `.halab/runs/history.sqlite`: runs of the lab, of the matrices and comparisons
-    beside the lab file, and in folders named with --add. Figures of runs that you remove later stay in it. Runs on
+    beside the lab file, and in the folders of --add. Figures of runs that you remove later stay in it. Runs on
     another load balancer, provider or minor version of Kubernetes are shown separately.
 
-    Exit code: 0, or 3 if a run cannot be read.
+    Exit code: 0, or 3 if a run cannot be judged.
 
     \b
     Example:

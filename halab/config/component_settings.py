@@ -37,7 +37,7 @@ class Sources(Model):
 
     etcd: FileName | None = Field(
         None,
-        description="a checkout of etcd, or a folder with its server module only; it has the version `kubernetes.etcd`",
+        description="a checkout of etcd, or a folder with its server module only; `kubernetes.etcd` says its version",
     )
     coredns: FileName | None = Field(None, description="a checkout of CoreDNS")
     kube_apiserver: FileName | None = Field(
@@ -70,7 +70,7 @@ class SourceState:
     digest: str
 
     def __str__(self) -> str:
-        """`./etcd at 1a2b3c4d5e6f, with changes 0f1e2d3c4b5a`."""
+        """`./etcd at 1a2b3c4d5e6f, with changes that are not committed (content 0f1e2d3c4b5a)`."""
         content = self.digest[:_SHOWN_CHARACTERS]
         if not self.revision:
             return f"{self.path}, content {content}"

@@ -21,7 +21,7 @@ from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
 
 NOTHING, SOLUTION = "do nothing", "solve"
-_UNSEEN = "no wrong attempt shows that halab would see it: {}"
+_UNSEEN = "halab saw in no wrong attempt what `fail_if` names: {}"
 
 
 @dataclass(frozen=True)

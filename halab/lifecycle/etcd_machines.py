@@ -80,8 +80,8 @@ class EtcdMachines:
         member = self._lab.members[0].name
         if was_complete and self._has_data(member):
             raise LabProblem(
-                "all control planes were lost, and with them the CA of the cluster whose data etcd still has",
-                hint=_REBUILD,
+                "all control planes were lost, and with them the CA of the cluster; etcd still has the data",
+                hint=f"save the data first if you need it; {_REBUILD}, which deletes it",
             )
         self._guests.run(
             member, etcd.command(f"del --prefix {_REGISTRY}", limit_seconds=30), timeout_seconds=40

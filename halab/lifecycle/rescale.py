@@ -14,6 +14,7 @@ from halab.clock import RealClock
 from halab.cluster import departure, healthy_control_plane, taints, voters
 from halab.config.lab import ProviderKind
 from halab.config.lab_size import LabSize
+from halab.config.quantities import format_duration
 from halab.errors import HalabError
 from halab.faults import scratch
 from halab.lifecycle import components, machine_info, own_files, providers, rescale_checks, sizes, workfiles
@@ -206,10 +207,13 @@ class _Plans:
             return
         ttl = self.goal.load_balancer.ttl_seconds
         seconds = min(ttl, _MOST_TTL_SECONDS)
-        with self.progress.step(f"wait {seconds} s for the time to live", limit_seconds=seconds + 10):
+        waits = f"wait {format_duration(seconds)} for the time to live of the removed records"
+        with self.progress.step(waits, limit_seconds=seconds + 10):
             RealClock().sleep(seconds)
         if seconds < ttl:
-            self.progress.say(f"clients may use the removed records for {ttl - seconds} s more")
+            self.progress.say(
+                f"clients may use the removed records for {format_duration(ttl - seconds)} more"
+            )
 
     def _remove(self, machine: Machine) -> str:
         """Remove one machine; how it left."""

@@ -243,7 +243,7 @@ class _RunningMatrix:
         if end.why and not end.was_interrupted:
             self._results.errors[lab] = one_line(end.why)
         if end.is_lost:
-            self._shown.say(f"{lab}: {end.why}: remove its lab")
+            self._shown.say(f"{lab}: {end.why}; halab removes the lab")
             file = self._files[lab]
             with suppress(HalabError):
                 self._lab_deps(file).down(open_file(file), self._shown)

@@ -132,7 +132,7 @@ class HistoryFile:
         return Corrupted(
             f"cannot read the history: {self.path}: {why}",
             hint=f"remove it (`rm {shlex.quote(str(self.path))}`): "
-            "the next `halab history` makes it again from the runs",
+            "the next `halab history` makes it again from the runs; the figures of runs that you have removed are lost",
         )
 
 

@@ -26,10 +26,9 @@ def merged(campaign: Campaign) -> str:
     """The XML of a campaign: a suite for every run, and one for the runs that did not take place."""
     runs = []
     for tally in campaign.tallies:
-        name = f"{tally.scenario} (losing twin)" if tally.is_twin else tally.scenario
         for number, result in enumerate(tally.results, 1):
             count = f", {number} of {len(tally.runs)}" if len(tally.runs) > 1 else ""
-            runs.append((name + count, result, tally.expected))
+            runs.append((f"{tally}{count}", result, tally.expected))
     return of_runs(campaign.name, runs, campaign.not_run)
 
 

@@ -61,7 +61,7 @@ def test_the_runs_are_told_in_words() -> None:
     assert str(Rule(3).count([FAIL, PASS, ERROR])) == (
         "the bug showed in 1 of 2 runs, and 1 more run ended in an error or was skipped"
     )
-    assert str(Count(0, 1, 2)).endswith("and 2 more runs ended in an error or was skipped")
+    assert str(Count(0, 1, 2)).endswith("and 2 more runs ended in an error or were skipped")
 
 
 def test_more_runs_give_more_confidence() -> None:

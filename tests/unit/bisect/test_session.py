@@ -91,7 +91,7 @@ def test_a_version_that_cannot_be_built_is_skipped_with_its_reason(tmp_path: Pat
     found.run(runs, said)
     assert found.in_words("3.6.4") == "etcd 3.6.4: skipped, etcd does not start: last line"
     assert found.search.suspects == ("3.6.4", "3.6.5")
-    assert said.lines[0] == "etcd 3.6.8: 8 suspects, at most 5 more to test"
+    assert said.lines[0] == "test etcd 3.6.8: 8 versions may have brought the bug in, at most 5 tests to go"
     assert found.in_words("3.6.7") == "etcd 3.6.7: not tested, the bug showed in 0 of 0 runs"
 
 

@@ -49,7 +49,9 @@ def test_too_few_runs_to_show_a_difference_are_a_warning_at_the_beginning(
 ) -> None:
     assert main([*COMMAND, "--repeat", repeat]) == 0
     shown = capsys.readouterr().err
-    assert ("no difference can be shown with fewer than 4 runs: --repeat 3" in shown) is warns
+    assert (
+        "no difference can be shown with fewer than 4 runs on each lab: use --repeat 4" in shown
+    ) is warns
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("fail", 1), ("error", 3), ("skip", 0)])

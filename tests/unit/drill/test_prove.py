@@ -67,7 +67,7 @@ def test_what_a_drill_fails_for_must_be_seen_in_a_wrong_attempt(room: DrillRoom)
     assert {trial.verdict for trial in proof.trials} == {Verdict.PASS}
     assert (proof.verdict, proof.reason) == (
         Verdict.FAIL,
-        "no wrong attempt shows that halab would see it: lost-write",
+        "halab saw in no wrong attempt what `fail_if` names: lost-write",
     )
 
 

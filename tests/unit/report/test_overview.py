@@ -169,7 +169,7 @@ def test_junit_has_a_suite_per_run_and_one_for_missing_runs(played: Callable[...
     assert [suite.get("name") for suite in xml.iter("testsuite")] == [
         "made-up, 1 of 2",
         "made-up, 2 of 2",
-        "other (losing twin)",
+        "other (its losing twin)",
         "not run",
     ]
     runs = [result for _, result in campaign.runs if not result.is_twin]

@@ -92,7 +92,7 @@ spec:
       livenessProbe:
         failureThreshold: 20
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -106,7 +106,7 @@ spec:
       livenessProbe:
         failureThreshold: 20
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -120,7 +120,7 @@ spec:
       livenessProbe:
         failureThreshold: 20
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -134,7 +134,7 @@ spec:
       livenessProbe:
         failureThreshold: 20
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1

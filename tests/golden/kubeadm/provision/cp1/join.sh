@@ -108,7 +108,7 @@ spec:
       livenessProbe:
         failureThreshold: 20
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -122,7 +122,7 @@ spec:
       livenessProbe:
         failureThreshold: 20
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -136,7 +136,7 @@ spec:
       livenessProbe:
         failureThreshold: 20
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -150,7 +150,7 @@ spec:
       livenessProbe:
         failureThreshold: 20
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1

@@ -89,7 +89,7 @@ spec:
   containers:
     - name: etcd
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -100,7 +100,7 @@ spec:
   containers:
     - name: kube-apiserver
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -111,7 +111,7 @@ spec:
   containers:
     - name: kube-controller-manager
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -122,7 +122,7 @@ spec:
   containers:
     - name: kube-scheduler
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1

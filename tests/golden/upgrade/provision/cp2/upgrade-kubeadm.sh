@@ -103,7 +103,7 @@ spec:
       livenessProbe:
         failureThreshold: 16
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -117,7 +117,7 @@ spec:
       livenessProbe:
         failureThreshold: 16
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -131,7 +131,7 @@ spec:
       livenessProbe:
         failureThreshold: 16
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
@@ -145,7 +145,7 @@ spec:
       livenessProbe:
         failureThreshold: 16
       # kubeadm lets the kubelet ask after 10 s, and then every 10 s: the pod would be Ready up to 20 s after its
-      # program. The time limit stays the same.
+      # program has started. The time limit stays the same.
       startupProbe:
         initialDelaySeconds: 0
         periodSeconds: 1
