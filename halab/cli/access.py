@@ -32,7 +32,7 @@ def ssh_command(file: Path, machine: str, command: tuple[str, ...]) -> None:
     from halab.lifecycle import lab as labs
 
     lab_dir = lab_dir_of(file)
-    labs.require_machine(labs.existing(lab_dir), machine)
+    machine = labs.machine_called(labs.existing(lab_dir), machine)
     words = command[1:] if command[:1] == ("--",) else command
     _exec(access.guests(lab_dir).shell_argv(machine, words))
 
@@ -110,7 +110,7 @@ def logs_command(file: Path, machine: str | None, unit: str | None, lines: int) 
         for path, text in logs.of_up(lab_dir.work, lines):
             _show_log(f"==> {path} <==\n{text}\n")
         return
-    labs.require_machine(labs.existing(lab_dir), machine)
+    machine = labs.machine_called(labs.existing(lab_dir), machine)
     _show_log(logs.of_machine(access.guests(lab_dir), machine, unit, lines))
 
 

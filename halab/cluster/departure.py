@@ -43,8 +43,8 @@ def drain(lab: Lab, guests: Guests, through: str, machine: Machine) -> None:
     """Evict the pods of a node, through the control plane `through`. Raises LabProblem if one cannot be evicted."""
     limit = _DRAIN_SECONDS * lab.patience
     flags = f"--ignore-daemonsets --delete-emptydir-data --force --timeout={limit:.0f}s"
-    node = f"$({KUBECTL} get node {machine.name} --ignore-not-found -o name)"
-    command = f'node="{node}" && if [ -n "$node" ]; then {KUBECTL} drain {machine.name} {flags}; fi'
+    node = f"$({KUBECTL} get node {machine.hostname} --ignore-not-found -o name)"
+    command = f'node="{node}" && if [ -n "$node" ]; then {KUBECTL} drain {machine.hostname} {flags}; fi'
     try:
         guests.run(through, command, timeout_seconds=limit + 10)
     except CommandFailed as error:
@@ -64,7 +64,7 @@ def forget(lab: Lab, guests: Guests, clock: Clock, through: str, machine: Machin
         deadline = Deadline.after(clock, _REMOVE_MEMBER_SECONDS * lab.patience)
         remove = partial(member_list.remove, guests, through, machine)
         wait_for(f"etcd on {through} to remove the member {machine.name}", remove, deadline, every_seconds=1)
-    delete_node(guests, through, machine.name, Deadline.after(clock, DELETE_SECONDS * lab.patience))
+    delete_node(guests, through, machine.hostname, Deadline.after(clock, DELETE_SECONDS * lab.patience))
 
 
 def delete_node(guests: Guests, through: str, node: str, deadline: Deadline) -> None:

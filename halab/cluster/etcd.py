@@ -162,7 +162,7 @@ def initial_cluster(guests: Guests, lab: Lab, machine: str) -> str:
     """etcd's `--initial-cluster` with all members in the list of `machine`'s etcd, started or not."""
     output = _member_list(guests, machine)
     members = [peer for peer in lab.members if parse_members_of(output, str(peer.address))]
-    return ",".join(f"{peer.name}={peer_url(peer)}" for peer in members)
+    return ",".join(f"{peer.hostname}={peer_url(peer)}" for peer in members)
 
 
 def leader(guests: Guests, lab: Lab) -> str:

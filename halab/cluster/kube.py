@@ -67,16 +67,16 @@ def _waiting(status: Mapping[str, Any]) -> str | None:
     return None
 
 
-def leaders(api: Api) -> dict[str, str | None]:
+def leaders(api: Api, lab: Lab) -> dict[str, str | None]:
     """Lease → the machine that holds it; None if no machine holds it."""
     return {
-        lease: holder and machine_of(holder)
+        lease: holder and machine_of(holder, lab.names_of_hosts)
         for lease, holder in holders(api.get(LEASES_PATH)["items"]).items()
     }
 
 
 def holders(leases: list[Mapping[str, Any]]) -> dict[str, str | None]:
-    """Lease → the identity of its holder, `MACHINE_UUID` (new for every process); None if it was released."""
+    """Lease → the identity of its holder, `HOSTNAME_UUID` (new for every process); None if it was released."""
     identities: dict[str, str | None] = dict.fromkeys(LEASES)
     for lease in leases:
         name = lease["metadata"]["name"]
@@ -86,14 +86,16 @@ def holders(leases: list[Mapping[str, Any]]) -> dict[str, str | None]:
     return identities
 
 
-def machine_of(holder: str) -> str:
-    return holder.split("_", 1)[0]
+def machine_of(holder: str, names_of_hosts: Mapping[str, str]) -> str:
+    """The name of the machine of a holder; its host name if it is no machine of the lab."""
+    hostname = holder.split("_", 1)[0]
+    return names_of_hosts.get(hostname, hostname)
 
 
 def expected_pods(lab: Lab) -> set[str]:
     """The static pods of nodes. The API does not know the static pods of machines that are no nodes."""
     return {
-        f"{component}-{machine.name}"
+        f"{component}-{machine.hostname}"
         for machine in lab.control_planes
         for component in lab.manifests(machine)
     }

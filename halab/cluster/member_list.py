@@ -35,7 +35,7 @@ def add_learner(guests: Guests, peer: str, machine: Machine) -> None:
     A learner has no vote before it has the data, so it cannot cost the cluster its majority while it starts.
     """
     remove(guests, peer, machine)
-    add = f"member add {machine.name} --learner --peer-urls={etcd.peer_url(machine)}"
+    add = f"member add {machine.hostname} --learner --peer-urls={etcd.peer_url(machine)}"
     with refusals_as_not_yet():
         guests.run(peer, etcd.command(add))
 

@@ -77,7 +77,7 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
         *([partial(_observe_virtual_address, guests, lab)] if lab.virtual_address else []),
         partial(_observe_nodes, api, lab),
         partial(_observe_pods, api, lab),
-        partial(_observe_leases, api),
+        partial(_observe_leases, api, lab),
     )
     with ThreadPoolExecutor(max_workers=len(parts)) as pool, process.ended_at_interrupt():
         seen = _merge(pool.map(_error_as_missing, parts))
@@ -176,7 +176,7 @@ def _observe_virtual_address(guests: Guests, lab: Lab) -> Observation:
 
 
 def _observe_nodes(api: Api, lab: Lab) -> Observation:
-    return Observation(tuple(kube.nodes_not_ready(api, {machine.name for machine in lab.nodes})))
+    return Observation(tuple(kube.nodes_not_ready(api, {machine.hostname for machine in lab.nodes})))
 
 
 def _observe_pods(api: Api, lab: Lab) -> Observation:
@@ -184,8 +184,8 @@ def _observe_pods(api: Api, lab: Lab) -> Observation:
     return Observation(tuple(kube.pods_not_running(api, expected)))
 
 
-def _observe_leases(api: Api) -> Observation:
-    leaders = kube.leaders(api)
+def _observe_leases(api: Api, lab: Lab) -> Observation:
+    leaders = kube.leaders(api, lab)
     return Observation(
         tuple(f"{lease} has no leader" for lease, machine in leaders.items() if machine is None),
         leaders=leaders,

@@ -21,7 +21,7 @@ def apply(guests: Guests, lab: Lab, through: str) -> None:
 
     kubectl runs on the control plane `through`.
     """
-    names = " ".join(machine.name for machine in lab.control_planes)
+    names = " ".join(machine.hostname for machine in lab.control_planes)
     if lab.workers:
         command = f"{KUBECTL} taint node {names} {_KEY}:NoSchedule --overwrite"
     else:

@@ -146,5 +146,5 @@ def _filled(value: Any, picked: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_filled(item, picked) for item in value]
     if isinstance(value, str):
-        return placeholders.fill_known(value, lambda name, is_name: None if is_name else picked.get(name))
+        return placeholders.fill_known(value, lambda name, part: None if part else picked.get(name))
     return value

@@ -191,15 +191,15 @@ def _too_late(path: tuple[str, ...], hints: Sequence[Hint], time_limit: float | 
 def _told(drill: Drill, known: KnownFaults) -> Iterator[Finding]:
     """Yield placeholders in what the learner reads or answers that are never filled."""
     for path, text in _texts_of(drill):
-        for name, is_name in dict.fromkeys(placeholders.references_in(text)):
-            shown = f"{name}{'.name' if is_name else ''}"
+        for name, part in dict.fromkeys(placeholders.references_in(text)):
+            shown = f"{name}.{part}" if part else name
             if path == ("title",):
                 yield path, f"is shown in lists, where no machine is chosen: leave {{{shown}}} out"
             elif name not in known.injected:
                 close = nearest(name, [*known.injected, *drill.vars])
                 keep = f" (write \\{{{shown}}} if it is not a placeholder)"
                 yield path, f"{{{shown}}} is neither a fault of the break nor a variable{close}{keep}"
-            elif path[-1] == "answer" and not is_name:
+            elif path[-1] == "answer" and not part:
                 yield path, f"an answer is the name of a machine: write {{{name}.name}}"
 
 

@@ -13,6 +13,7 @@ STATIC_PODS = ("etcd", "kube-apiserver", *(role.lease for role in LEASED_ROLES))
 _PATCHES = "write the folder as `kubeadm: {patches: DIR}`"
 _IMAGES = "machines pull no images, and have only the images of the bundle"
 _ADDRESS = "it is the machine's address on the lab's network"
+_NODE_NAME = "a node has the host name of its machine: write `machines: {cp2: {hostname: …}}`"
 _TOKENS = "halab makes tokens, keys and addresses for every join"
 _DRY_RUN = "kubeadm would create nothing"
 _LEADER = "halab reads from the lease which machine leads"
@@ -87,13 +88,10 @@ REFUSED: Mapping[tuple[str, ...], str] = {
         for path, reason in (
             (("dryRun",), _DRY_RUN),
             (("patches",), _PATCHES),
-            (("nodeRegistration", "name"), "a node has the name of its machine"),
+            (("nodeRegistration", "name"), _NODE_NAME),
             (("nodeRegistration", "criSocket"), "it is the socket of the machine's containerd"),
             (("nodeRegistration", "kubeletExtraArgs", "node-ip"), _ADDRESS),
-            (
-                ("nodeRegistration", "kubeletExtraArgs", "hostname-override"),
-                "a node has the name of its machine",
-            ),
+            (("nodeRegistration", "kubeletExtraArgs", "hostname-override"), _NODE_NAME),
         )
     },
     ("kubelet", "cgroupDriver"): "it must be the cgroup driver of the machine's containerd",

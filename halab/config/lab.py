@@ -26,6 +26,8 @@ from halab.printable import shortened
 
 NAME = r"[a-z][a-z0-9-]{0,19}"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+# Without a dot: Vagrant would give the machine only the part before it, and the node would have the whole name.
+HOSTNAME = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 ENDPOINT = rf"{_LABEL}(\.{_LABEL})+"
 # Leaves the choice to halab: of a name, which it derives from the folder, or of a network.
 AUTO = "auto"
@@ -52,6 +54,15 @@ def _name(value: str) -> str:
     if not re.fullmatch(NAME, value):
         raise ValueError(
             f"should be up to 20 lower-case letters, digits and dashes that begin with a letter, not {shortened(value)}"
+        )
+    return value
+
+
+def _hostname(value: str) -> str:
+    if not re.fullmatch(HOSTNAME, value) or value == "localhost":
+        raise ValueError(
+            "should be up to 63 lower-case letters, digits and dashes that begin with a letter, without a dot, "
+            f"not {shortened(value)}"
         )
     return value
 
@@ -186,6 +197,12 @@ class OneMachine(Model):
         Annotated[ipaddress.IPv4Address, Field(description="inside `network`, which must be a fixed /24")]
         | None
     ) = None
+    hostname: Annotated[str, AfterValidator(_hostname)] | None = Field(
+        None,
+        json_schema_extra={"pattern": f"^{HOSTNAME}$"},
+        description="its host name, and its name as a node and as an etcd member; halab and scenarios still call it "
+        "cp2",
+    )
 
 
 class Machines(Model):

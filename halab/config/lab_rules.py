@@ -10,6 +10,7 @@ from halab.config.applied import Cni, Setup
 from halab.config.lab import AUTO, LabFile, OneMachine, Size
 from halab.config.loading import nearest
 from halab.config.roles import FIRST_VIRTUAL, Role, last_byte, machine_names
+from halab.config.targets import kind_of
 from halab.config.yaml_source import Path
 
 
@@ -24,6 +25,7 @@ def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
         else:
             yield from _size(name, own, role_size(lab, roles[name]))
             yield from _address(lab, ("machines", name, "address"), own.address, name)
+            yield from _hostname(lab, name, own.hostname)
     yield from _address(lab, ("load_balancer", "address"), lab.load_balancer.address)
     yield from _etcd(lab)
     yield from _versions(lab)
@@ -138,6 +140,17 @@ def _address(
             yield where, f"is the address of {same[0]} too"
 
 
+def _hostname(lab: LabFile, name: str, own: str | None) -> Iterator[tuple[Path, str]]:
+    """What is wrong with a host name: another machine has it, or halab calls another machine so."""
+    if own is None or own == name:
+        return
+    same = [other for other in names(lab) if other != name and own == hostname(lab, other)]
+    if kind_of(own) is not None:
+        yield ("machines", name, "hostname"), "is what halab calls another machine"
+    elif same:
+        yield ("machines", name, "hostname"), f"is the host name of {same[0]} too"
+
+
 def _not_for_machines(network: IPv4Network) -> tuple[IPv4Address, ...]:
     return network.network_address, network.network_address + 1, network.broadcast_address
 
@@ -154,6 +167,12 @@ def address(lab: LabFile, name: str, network: IPv4Network) -> IPv4Address:
     if own is not None and own.address is not None:
         return own.address
     return network.network_address + last_byte(name, names(lab)[name])
+
+
+def hostname(lab: LabFile, name: str) -> str:
+    """The host name of a machine: its own, or else its name."""
+    own = lab.machines.by_name.get(name)
+    return (own and own.hostname) or name
 
 
 def endpoint_name(lab: LabFile) -> str | None:

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
+from halab.config import lab_rules
 from halab.config.drill import Drill, Hint, Violation
 from halab.config.loading import nearest
+from halab.config.placeholders import Part
 from halab.config.quantities import format_duration
 from halab.drill import attempt as attempts
 from halab.drill import lab_actions, library, machine_names, observer, recording, violations
@@ -21,6 +24,7 @@ from halab.drill.grade import Finding, Grade, Sighting, TaskState, grade, is_rig
 from halab.drill.lab_actions import InjectedBreak
 from halab.drill.library import DrillScript
 from halab.errors import BadFile, BadUsage, Corrupted, HalabError, LabProblem
+from halab.faults.targets import part_of
 from halab.lifecycle import access, snapshot
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir, Unfinished
@@ -131,7 +135,7 @@ def start(
             )
             attempts.save(lab_dir.work, attempt)
         _record(lab_dir, script.drill, attempt, progress, deps)
-        return _view(lab_dir.work, attempt, deps)
+        return _view(lab_dir, attempt, deps)
 
 
 def _record(lab_dir: LabDir, drill: Drill, attempt: Attempt, progress: Progress, deps: DrillDeps) -> None:
@@ -162,7 +166,7 @@ def status(lab_dir: LabDir, *, include_ended: bool = False, deps: DrillDeps = RE
     attempt = attempts.load(lab_dir.work)
     if attempt.outcome is None or not include_ended:
         attempts.require_running(attempt)
-    view = _view(lab_dir.work, attempt, deps)
+    view = _view(lab_dir, attempt, deps)
     return (
         replace(view, outcome=attempt.outcome, seconds=attempt.outcome.seconds) if attempt.outcome else view
     )
@@ -184,7 +188,7 @@ def check(
         found = deps.observe(lab_dir, drill, attempt, progress)
         sighted = deps.look(lab_dir, drill, attempt) if drill.fail_if else {}
         attempt = attempt.checked(found, seconds, sighted)
-        view = _viewed(attempt, drill, seconds)
+        view = _viewed(lab_dir, attempt, drill, seconds)
         ending = attempts.ending_of(drill, view.grade, seconds, is_final=is_final)
         if ending is None:
             attempts.save(lab_dir.work, attempt)
@@ -198,7 +202,7 @@ def answer(lab_dir: LabDir, name: str, text: str, *, deps: DrillDeps = REAL_DEPS
     Raises BadUsage if the task is no question or is answered already.
     """
     with _running(lab_dir, "drill answer") as attempt:
-        view = _view(lab_dir.work, attempt, deps)
+        view = _view(lab_dir, attempt, deps)
         task = view.drill.questions.get(name)
         if task is None:
             known = view.drill.questions
@@ -216,13 +220,13 @@ def answer(lab_dir: LabDir, name: str, text: str, *, deps: DrillDeps = REAL_DEPS
         right = is_right(task, text)
         attempt = attempt.answered(name, text, view.seconds, is_right=right)
         attempts.save(lab_dir.work, attempt)
-        return _view(lab_dir.work, attempt, deps), right
+        return _view(lab_dir, attempt, deps), right
 
 
 def hint(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, Hint]:
     """Show the next hint, at its cost or from its time on. Raises LabProblem if there is none now."""
     with _running(lab_dir, "drill hint") as attempt:
-        view = _view(lab_dir.work, attempt, deps)
+        view = _view(lab_dir, attempt, deps)
         following = view.next_hint
         if following is None:
             raise LabProblem("there are no more hints", hint="`halab drill give-up` explains the solution")
@@ -234,14 +238,14 @@ def hint(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, Hint]:
             )
         attempt = replace(attempt, hint_costs=(*attempt.hint_costs, price or 0))
         attempts.save(lab_dir.work, attempt)
-        view = _view(lab_dir.work, attempt, deps)
+        view = _view(lab_dir, attempt, deps)
         return view, view.hints[-1]
 
 
 def give_up(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> View:
     """End the attempt with the points of the last check. It fails."""
     with _running(lab_dir, "drill give-up") as attempt:
-        return _end(lab_dir.work, _view(lab_dir.work, attempt, deps), Ending.GAVE_UP)
+        return _end(lab_dir.work, _view(lab_dir, attempt, deps), Ending.GAVE_UP)
 
 
 def reset(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -> None:
@@ -252,7 +256,7 @@ def reset(lab_dir: LabDir, progress: Progress, *, deps: DrillDeps = REAL_DEPS) -
     with _locked_for_restore(lab_dir, "drill reset"):
         try:
             attempt = attempts.load(lab_dir.work)
-            view = _view(lab_dir.work, attempt, deps) if attempt.phase is Phase.RUNNING else None
+            view = _view(lab_dir, attempt, deps) if attempt.phase is Phase.RUNNING else None
         except (Corrupted, BadFile, BadUsage) as error:
             progress.say(f"the attempt is not in the history: {error.message}")
             view = None
@@ -273,8 +277,8 @@ def text_filler(lab_dir: LabDir, attempt: Attempt) -> Callable[[str], str]:
     def fill(text: str) -> str:
         lab = labs.allocated(lab_dir)
 
-        def shown(machine: str, is_name: bool) -> str:
-            return machine if is_name else str(lab.machine(machine).address)
+        def shown(machine: str, part: Part) -> str:
+            return part_of(lab.machine(machine), part)
 
         return machine_names.filled(text.strip(), attempt, shown)
 
@@ -316,10 +320,12 @@ def _end(work: Work, view: View, ending: Ending) -> View:
     return replace(view, outcome=outcome)
 
 
-def _view(work: Work, attempt: Attempt, deps: DrillDeps) -> View:
-    return _viewed(attempt, library.copied(work, attempt.seed), attempt.seconds(deps.now()))
+def _view(lab_dir: LabDir, attempt: Attempt, deps: DrillDeps) -> View:
+    drill = library.copied(lab_dir.work, attempt.seed)
+    return _viewed(lab_dir, attempt, drill, attempt.seconds(deps.now()))
 
 
-def _viewed(attempt: Attempt, drill: Drill, seconds: float) -> View:
-    drill = machine_names.answered_by_name(drill, attempt)
+def _viewed(lab_dir: LabDir, attempt: Attempt, drill: Drill, seconds: float) -> View:
+    hostname = partial(lab_rules.hostname, lab_dir.written)
+    drill = machine_names.answered_by_name(drill, attempt, hostname)
     return View(attempt, drill, grade(drill, attempt.found, attempt.effort, attempt.sighted), seconds)

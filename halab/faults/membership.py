@@ -49,7 +49,7 @@ def _leave_now(site: Site, entry: Entry) -> str:
     site.guests.run(machine.name, departure.UNMARK)
     departure.drain(site.lab, site.guests, peer, machine)
     site.guests.run(machine.name, scratch.locked(departure.RESET), timeout_seconds=departure.RESET_SECONDS)
-    departure.delete_node(site.guests, peer, machine.name, site.deadline(departure.DELETE_SECONDS))
+    departure.delete_node(site.guests, peer, machine.hostname, site.deadline(departure.DELETE_SECONDS))
 
     def left() -> str:
         if machine in site.lab.members and etcd.members_of(site.guests, peer, str(machine.address)):

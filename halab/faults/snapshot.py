@@ -115,7 +115,8 @@ def _restore_command(site: Site, entry: Entry) -> str:
 
     A new token makes it another cluster, which members of the old one cannot talk to.
     """
-    name, url = entry.machine, etcd.peer_url(site.lab.machine(entry.machine))
+    machine = site.lab.machine(entry.machine)
+    name, url = machine.hostname, etcd.peer_url(machine)
     restored = f"{members.FOLDER}/halab-{entry.id}"
     # a journal of an earlier version has no options
     is_bumped = entry.options.get("bump_revision", "true") == "true"

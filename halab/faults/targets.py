@@ -12,7 +12,7 @@ from halab.cluster.api import Api
 from halab.config import placeholders
 from halab.config.fault_spec import with_texts
 from halab.config.leader_roles import ETCD, LEASED_ROLES
-from halab.config.placeholders import SELF
+from halab.config.placeholders import SELF, Part
 from halab.config.targets import (
     ALL_BALANCERS,
     ALL_CONTROL_PLANES,
@@ -29,7 +29,7 @@ from halab.config.targets import (
 from halab.errors import BadUsage, LabProblem
 from halab.faults.fault import Fault
 from halab.machines.guests import Guests
-from halab.topology.lab import Lab
+from halab.topology.lab import Lab, Machine
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class Targets:
     def filled(self, text: str, machine: str, *, is_structured: bool = False) -> str:
         """An option or a script for a machine, with its placeholders replaced."""
 
-        def meaning(target: str, is_name: bool) -> str:
+        def meaning(target: str, part: Part) -> str:
             try:
                 names = [machine] if target == SELF else self._machines(target)
             except BadUsage as error:
                 hint = f"write \\{{{target}}} if it is not a placeholder; {error.hint}"
                 raise BadUsage(f"no such machine or role: {{{target}}}", hint=hint) from error
-            return ",".join(name if is_name else str(self.lab.machine(name).address) for name in names)
+            return ",".join(part_of(self.lab.machine(name), part) for name in names)
 
         return placeholders.fill(text, meaning, is_structured=is_structured)
 
@@ -140,10 +140,21 @@ class Targets:
         return followers
 
     def _holder(self, lease: str) -> list[str]:
-        machine = kube.leaders(self.api)[lease]
+        machine = kube.leaders(self.api, self.lab)[lease]
         if machine is None:
             raise LabProblem(f"{lease} has no leader: nobody holds its lease")
         return [machine]
+
+
+def part_of(machine: Machine, part: Part) -> str:
+    """What a placeholder for a machine means."""
+    match part:
+        case Part.ADDRESS:
+            return str(machine.address)
+        case Part.NAME:
+            return machine.name
+        case Part.HOSTNAME:
+            return machine.hostname
 
 
 def require_target(lab: Lab, fault: Fault, options: Mapping[str, str], machine: str) -> None:

@@ -261,11 +261,14 @@ def restoring(lab_dir: LabDir) -> str:
         return ""
 
 
-def require_machine(lab: Lab, name: str) -> None:
-    """Raise BadUsage if the lab has no machine with this name."""
+def machine_called(lab: Lab, name: str) -> str:
+    """The machine with this name or host name. Raises BadUsage if the lab has none."""
     known = [machine.name for machine in lab.machines]
-    if name not in known:
-        raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
+    if name in known:
+        return name
+    if name in lab.names_of_hosts:
+        return lab.names_of_hosts[name]
+    raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
 
 
 def require_complete(lab_dir: LabDir) -> None:

@@ -199,7 +199,9 @@ def _read_record(work: Work) -> dict[str, Any]:
 
 def _settings(lab: Lab) -> dict[str, str]:
     sizes = {
-        machine.name: f"{machine.cpus} CPUs and {machine.memory_mebibytes} MiB" for machine in lab.machines
+        machine.name: f"{machine.cpus} CPUs and {machine.memory_mebibytes} MiB"
+        + ("" if machine.hostname == machine.name else f", host name {machine.hostname}")
+        for machine in lab.machines
     }
     addresses = {f"{_ADDRESS}{machine.name}": str(machine.address) for machine in lab.machines}
     return {

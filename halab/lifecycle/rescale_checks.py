@@ -39,9 +39,8 @@ def require_known_to_balancers(largest: Lab, goal: Lab, new: Sequence[Machine]) 
 
 def _names(text: str, machine: Machine) -> bool:
     """Whether a configuration has the machine, by its address or its name."""
-    return bool(
-        re.search(rf"(?<![\w.-])({re.escape(str(machine.address))}|{machine.name})(?![\w-]|\.\w)", text)
-    )
+    words = "|".join(map(re.escape, (str(machine.address), machine.name, machine.hostname)))
+    return bool(re.search(rf"(?<![\w.-])({words})(?![\w-]|\.\w)", text))
 
 
 def require_all_healthy(voters: Mapping[str, bool]) -> None:

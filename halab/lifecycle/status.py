@@ -67,7 +67,7 @@ class Status:
         """Machine, address, state, and roles (leader of …, backend …, load balancer)."""
         return [
             (
-                machine.name,
+                machine.name if machine.hostname == machine.name else f"{machine.name} ({machine.hostname})",
                 str(machine.address),
                 self._state(machine.name),
                 ", ".join(self._roles(machine.name)),
@@ -97,7 +97,12 @@ class Status:
             "backends": self.seen.backends,
             "unchecked_backends": list(self.seen.unchecked),
             "machines": [
-                {"name": machine.name, "address": str(machine.address), "state": self._state(machine.name)}
+                {
+                    "name": machine.name,
+                    "hostname": machine.hostname,
+                    "address": str(machine.address),
+                    "state": self._state(machine.name),
+                }
                 for machine in self.lab.machines
             ],
         }

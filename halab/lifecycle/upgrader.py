@@ -166,11 +166,11 @@ class Upgrader:
 
     def _uncordon(self, machine: Machine) -> None:
         if self._lab.workers:
-            self._guests.run(self._healthy(), f"{KUBECTL} uncordon {machine.name}", timeout_seconds=30)
+            self._guests.run(self._healthy(), f"{KUBECTL} uncordon {machine.hostname}", timeout_seconds=30)
 
     def _wait_for_kubelet(self, machine: Machine) -> None:
         """Wait until the API knows the machine's new kubelet: before, it shows the state that the old one reported."""
-        asks = f"{KUBECTL} get node {machine.name} -o jsonpath='{{.status.nodeInfo.kubeletVersion}}'"
+        asks = f"{KUBECTL} get node {machine.hostname} -o jsonpath='{{.status.nodeInfo.kubeletVersion}}'"
 
         def is_new() -> None:
             try:

@@ -27,9 +27,14 @@ KUBEADM_LIVENESS_FAILURES = 8
 
 @dataclass(frozen=True)
 class Machine:
-    """One VM or container. `host_name` is its name at the provider, unique on the host."""
+    """One VM or container. `host_name` is its name at the provider, unique on the host.
+
+    `hostname` is what the machine, Kubernetes and etcd call it. `name` is what halab calls it. The lab file can make
+    them differ.
+    """
 
     name: str
+    hostname: str
     host_name: str
     role: Role
     address: IPv4Address
@@ -277,6 +282,11 @@ class Lab:
                 return machine
         raise KeyError(name)
 
+    @property
+    def names_of_hosts(self) -> dict[str, str]:
+        """Host name → the name of the machine, in halab."""
+        return {machine.hostname: machine.name for machine in self.machines}
+
     def _port_at(self, machine: Machine) -> int:
         return NODE_PORT if self._has_own_balancer(machine) else self.load_balancer.port
 
@@ -334,6 +344,7 @@ def _machine(written: LabFile, name: str, role: Role, network: IPv4Network) -> M
     pods = IPv4Network(written.kubernetes.pods).network_address
     return Machine(
         name=name,
+        hostname=lab_rules.hostname(written, name),
         host_name=f"halab-{written.name}-{name}",
         role=role,
         address=address,

@@ -39,10 +39,10 @@ def test_the_manifest_folder_holds_the_manifests_of_the_lab_and_nothing_else(lab
         assert not held.strip(), f"a held manifest is left on {name}"
 
 
-def test_etcd_has_every_member_started_and_none_is_a_learner(members):
+def test_etcd_has_every_member_started_and_none_is_a_learner(lab, members):
     host = next(iter(members.values()))
     listed = json.loads(host.check_output(f"{ETCDCTL} member list --write-out=json"))["members"]
-    assert sorted(member["name"] for member in listed) == sorted(members)
+    assert sorted(member["name"] for member in listed) == sorted(member.hostname for member in lab.members)
     assert not any(member.get("isLearner") for member in listed)
 
 

@@ -46,11 +46,11 @@ _COMMAND = [sys.executable, "-m", "halab.scenario.sampler.process"]
 class SamplerConfig:
     """What a sampler asks, and where it writes. `origin` is the start of the run on this host's monotonic clock.
 
-    `control_planes` and `members` (the machines with etcd) map machines to addresses. If the lab is on a remote host,
-    they are reached through the SOCKS5 proxy at the socket `tunnel`. `statistics` is the URL where HAProxy shows the
-    state of its backends. No state is read more often than at `state_hertz`. `named_states` are the facts and systemd
-    units that are read in addition to those of every run; some of them are read over SSH. Writes are numbered from
-    `first_write` on: a namespace may have writes of an earlier sampler. One of `address_machines` has the
+    `control_planes` and `members` (the machines with etcd) map machines to addresses, `nodes` to host names. If the lab
+    is on a remote host, they are reached through the SOCKS5 proxy at the socket `tunnel`. `statistics` is the URL where
+    HAProxy shows the state of its backends. No state is read more often than at `state_hertz`. `named_states` are the
+    facts and systemd units that are read in addition to those of every run; some of them are read over SSH. Writes are
+    numbered from `first_write` on: a namespace may have writes of an earlier sampler. One of `address_machines` has the
     `virtual_address`. The host of the probes through the load balancer may be a name: it has the `api_addresses`.
     With DNS, clients ask the `name_server` for them. Without `reads_states`, the sampler only asks probes. A sampler
     with a `permit` runs in the background, until that file is gone, but at most a day.
@@ -63,7 +63,7 @@ class SamplerConfig:
     namespace: str
     credentials: str
     control_planes: dict[str, str]
-    nodes: list[str]
+    nodes: dict[str, str]
     statistics: str | None
     time_limit_seconds: float = TIME_LIMIT_SECONDS
     state_limit_seconds: float = STATE_LIMIT_SECONDS
@@ -124,7 +124,7 @@ def sampler_config(
         credentials=str(credentials.folder),
         control_planes={machine.name: str(machine.address) for machine in lab.control_planes},
         members={machine.name: str(machine.address) for machine in lab.members},
-        nodes=[machine.name for machine in lab.nodes],
+        nodes={machine.name: machine.hostname for machine in lab.nodes},
         statistics=balancer.statistics_url(lab) if lab.load_balancer.kind.has_one_view else None,
         time_limit_seconds=time_limit_seconds(lab.is_emulated),
         state_limit_seconds=state_limit_seconds(lab),

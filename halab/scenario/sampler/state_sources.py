@@ -92,7 +92,7 @@ class Cluster:
     rate_hertz = 2.0
 
     def __init__(
-        self, servers: Sequence[Server], nodes: Sequence[str], origin: float, limit_seconds: float
+        self, servers: Sequence[Server], nodes: Mapping[str, str], origin: float, limit_seconds: float
     ) -> None:
         self._nodes = nodes
         self._origin = origin
@@ -112,7 +112,7 @@ class Cluster:
             try:
                 answers = await asyncio.gather(leases.ask(), nodes.ask())
                 items = [json.loads(body_of(answer))["items"] for answer in answers]
-                return [*leaders(asked, items[0]), *readiness(asked, items[1], self._nodes)]
+                return [*leaders(asked, items[0], self._nodes), *readiness(asked, items[1], self._nodes)]
             except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:
                 why = str(error)
         unknown = [asked.reading(state, None, None, why) for state in chain(*_LEASED.values())]
@@ -157,21 +157,29 @@ class Backends:
         self._statistics.close()
 
 
-def leaders(asked: Asked, leases: Sequence[Mapping[str, Any]]) -> list[StateReading]:
-    """The holders of the controllers' leases. A holder that is gone holds its lease until the lease expires."""
+def leaders(
+    asked: Asked, leases: Sequence[Mapping[str, Any]], nodes: Mapping[str, str]
+) -> list[StateReading]:
+    """The holders of the controllers' leases. A holder that is gone holds its lease until the lease expires.
+
+    `nodes` maps machines to host names.
+    """
+    names_of_hosts = {hostname: name for name, hostname in nodes.items()}
     readings = []
     for lease, holder in kube.holders(list(leases)).items():
         machine, process = _LEASED[lease]
         why = "" if holder else "nobody holds the lease"
-        readings.append(asked.reading(machine, None, holder and kube.machine_of(holder), why))
+        readings.append(
+            asked.reading(machine, None, holder and kube.machine_of(holder, names_of_hosts), why)
+        )
         readings.append(asked.reading(process, None, holder, why))
     return readings
 
 
 def readiness(
-    asked: Asked, nodes: Sequence[Mapping[str, Any]], expected: Sequence[str]
+    asked: Asked, nodes: Sequence[Mapping[str, Any]], expected: Mapping[str, str]
 ) -> list[StateReading]:
-    """The condition Ready of every expected node: true, false or unknown."""
+    """The condition Ready of every expected node: true, false or unknown. `expected` maps machines to host names."""
     ready = {
         node["metadata"]["name"]: condition["status"].lower()
         for node in nodes
@@ -179,8 +187,8 @@ def readiness(
         if condition["type"] == "Ready"
     }
     return [
-        asked.reading("node-ready", node, ready.get(node), "" if node in ready else "no such node")
-        for node in expected
+        asked.reading("node-ready", node, ready.get(hostname), "" if hostname in ready else "no such node")
+        for node, hostname in expected.items()
     ]
 
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import click
 import pytest
-from support.fakes import brought_up
+from support.fakes import brought_up, lab_of
 
 from halab import __version__, cli
 from halab.cli import _COMMANDS, main
 from halab.images import bundle, component
 from halab.images.image_archive import ImageArchive
 from halab.lifecycle import kept_lab
+from halab.lifecycle import lab as labs
 from halab.machines.host import allocation
 
 ROOT = Path(__file__).parents[3]
@@ -166,6 +167,11 @@ def test_an_unknown_machine_is_a_usage_error(folder: Path, capsys: Shown) -> Non
     assert capsys.readouterr().err == (
         "error: no such machine: cp9\n\nhint: the lab ha has lb1, cp1, cp2, cp3\n"
     )
+
+
+def test_a_machine_is_found_by_its_name_and_by_its_host_name() -> None:
+    lab = lab_of(machines={"cp2": {"hostname": "beta"}})
+    assert [labs.machine_called(lab, name) for name in ("cp1", "cp2", "beta")] == ["cp1", "cp2", "cp2"]
 
 
 def test_the_path_of_the_kubeconfig_is_printed_to_standard_output(folder: Path, capsys: Shown) -> None:

@@ -89,7 +89,7 @@ def test_absent_coredns_is_missing(pods: Any) -> None:
 
 def test_leaders_are_read_from_their_leases(leases: Any) -> None:
     holders = kube.holders(leases["items"])
-    assert {lease: kube.machine_of(holder or "") for lease, holder in holders.items()} == {
+    assert {lease: kube.machine_of(holder or "", {}) for lease, holder in holders.items()} == {
         "kube-scheduler": "cp1",
         "kube-controller-manager": "cp1",
     }
@@ -118,7 +118,16 @@ def test_nodes_pods_and_leaders_are_read_from_the_api(nodes: Any, pods: Any, lea
     })  # fmt: skip
     assert kube.nodes_not_ready(api, set(CONTROL_PLANES)) == []
     assert kube.pods_not_running(api, kube.expected_pods(lab_of())) == []
-    assert kube.leaders(api)["kube-scheduler"] == "cp1"
+    assert kube.leaders(api, lab_of())["kube-scheduler"] == "cp1"
+
+
+def test_the_cluster_knows_machines_by_their_host_names(leases: Any) -> None:
+    api: Any = FakeApi({kube.LEASES_PATH: leases})
+    lab = lab_of(machines={"cp2": {"hostname": "beta"}})
+    assert kube.expected_pods(lab) >= {"etcd-cp1", "etcd-beta", "etcd-cp3"}
+    for lease in leases["items"]:
+        lease["spec"]["holderIdentity"] = "beta_8c1f"
+    assert kube.leaders(api, lab) == {"kube-scheduler": "cp2", "kube-controller-manager": "cp2"}
 
 
 def test_an_api_that_does_not_answer_is_unreachable() -> None:

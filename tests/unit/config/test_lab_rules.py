@@ -54,6 +54,18 @@ def written(folder: Path, text: str) -> LabFile:
         ),
         ("machines:\n  cp2: {cpus: 1}\n", "lab.yml:2: machines.cp2.cpus: should be 2 or more, not 1"),
         (
+            "machines:\n  cp2: {hostname: cp3}\n",
+            "lab.yml:2: machines.cp2.hostname: is what halab calls another machine",
+        ),
+        (
+            "machines:\n  cp2: {hostname: w7}\n",
+            "lab.yml:2: machines.cp2.hostname: is what halab calls another machine",
+        ),
+        (
+            "machines:\n  cp1: {hostname: alpha}\n  lb1: {hostname: alpha}\n",
+            "lab.yml:3: machines.lb1.hostname: is the host name of cp1 too",
+        ),
+        (
             "machines:\n  cp2: {address: 192.168.56.12}\n",
             "lab.yml:2: machines.cp2.address: needs a fixed `network`: write `network: 192.168.56.0/24`",
         ),
@@ -132,6 +144,19 @@ def written(folder: Path, text: str) -> LabFile:
 )
 def test_a_problem_names_the_line_and_what_is_wrong(text: str, said: str, tmp_path: Path) -> None:
     assert said in problems(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "bad", ["Alpha", "alpha.lab.example", "7up", "alpha_1", "alpha-", "localhost", "a" * 64]
+)
+def test_a_host_name_is_one_label(bad: str, tmp_path: Path) -> None:
+    (said,) = problems(tmp_path, f"machines:\n  cp2: {{hostname: {bad}}}\n")
+    assert said.startswith("lab.yml:2: machines.cp2.hostname: should be up to 63 lower-case letters")
+
+
+def test_a_machine_may_keep_its_own_name(tmp_path: Path) -> None:
+    lab = written(tmp_path, "machines: {cp1: {hostname: cp1}, cp2: {hostname: beta}}\n")
+    assert [lab_rules.hostname(lab, name) for name in ("cp1", "cp2", "cp3")] == ["cp1", "beta", "cp3"]
 
 
 def test_two_machines_may_swap_their_addresses(tmp_path: Path) -> None:

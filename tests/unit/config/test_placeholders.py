@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halab.config.placeholders import fill, names_in
+from halab.config.placeholders import Part, fill, names_in
 
 
-def meaning(target: str, is_name: bool) -> str:
-    return f"<{'name' if is_name else 'address'} of {target}>"
+def meaning(target: str, part: Part) -> str:
+    return f"<{part or 'address'} of {target}>"
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ def meaning(target: str, is_name: bool) -> str:
         ("https://{cp1}:2379", "https://<address of cp1>:2379"),
         ("{self}{lb}", "<address of self><address of lb>"),
         ("cordon {dead-leader.name}", "cordon <name of dead-leader>"),
+        ("drain {dead-leader.hostname} {self.addr}", "drain <hostname of dead-leader> {self.addr}"),
         # a shell, a template, awk, JSON and brace expansion
         ("echo ${cp1}", "echo ${cp1}"),
         ("{{cp1}} {{ .x }}", "{{cp1}} {{ .x }}"),

@@ -227,6 +227,13 @@ def test_a_wrong_answer_costs_a_try_and_a_closed_question_takes_no_more(room: Dr
         answer(room, "cp2")
 
 
+def test_a_machine_may_be_answered_by_its_host_name(room: DrillRoom) -> None:
+    (room.folder / "lab.yml").write_text("name: ha\nmachines: {cp2: {hostname: beta}}\n")
+    (room.work.path / "made.json").unlink()
+    start(room)
+    assert answer(room, "beta")
+
+
 def test_a_question_is_answered_once(room: DrillRoom) -> None:
     start(room)
     assert answer(room, "CP2")

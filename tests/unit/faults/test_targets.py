@@ -86,6 +86,18 @@ def test_an_earlier_fault_names_its_machines(guests: FakeGuests) -> None:
     assert guests.calls == []
 
 
+def test_a_leader_is_found_by_its_host_name(guests: FakeGuests) -> None:
+    leases = json.loads(captured("leases.json").replace('"cp1_', '"alpha_'))
+    assert resolve("kcm-leader", guests, leases=leases, machines={"cp1": {"hostname": "alpha"}}) == ["cp1"]
+
+
+def test_a_placeholder_is_an_address_a_name_or_a_host_name(guests: FakeGuests) -> None:
+    lab = lab_of(machines={"cp2": {"hostname": "beta"}})
+    targets = Targets(lab, guests, FakeApi({}), {"dead": ["cp2", "cp3"]}, 1)
+    text = targets.filled("{dead} {dead.name} {dead.hostname} {self.hostname}", "cp2")
+    assert text == f"{lab.machine('cp2').address},{lab.machine('cp3').address} cp2,cp3 beta,cp3 beta"
+
+
 def test_a_follower_is_not_the_leader_and_is_the_same_for_the_same_seed(guests: FakeGuests) -> None:
     found = [resolve("etcd-follower", guests, seed=seed)[0] for seed in range(20)]
     assert set(found) == {"cp1", "cp3"}

@@ -95,6 +95,11 @@ def test_a_file_of_the_user_may_have_the_new_servers_already(server: str) -> Non
     checks.require_known_to_balancers(four, four, leaving(four, "cp4"))
 
 
+def test_a_file_of_the_user_may_have_a_server_by_its_host_name() -> None:
+    four = own("server delta:6443;", control_planes=4, machines={"cp4": {"hostname": "delta"}})
+    checks.require_known_to_balancers(four, four, leaving(four, "cp4"))
+
+
 def test_a_file_of_the_user_that_does_not_follow_the_lab_is_refused() -> None:
     text = "server 10.213.7.140:6443; # cp40"
     four = own(text, control_planes=4)

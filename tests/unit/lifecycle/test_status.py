@@ -39,6 +39,11 @@ def test_every_machine_has_a_row_with_its_roles() -> None:
     ]
 
 
+def test_a_machine_is_shown_with_its_host_name() -> None:
+    named = replace(status(), lab=lab_of(machines={"cp2": {"hostname": "beta"}}))
+    assert [row[0] for row in named.rows()] == ["lb1", "cp1", "cp2 (beta)", "cp3"]
+
+
 def test_a_lab_with_an_open_fault_is_not_steady() -> None:
     assert status().steady
     assert not status("node cp1 is not Ready").steady
@@ -49,7 +54,9 @@ def test_the_whole_status_is_in_the_json() -> None:
     data = json.loads(json.dumps(status("no node w1", open_faults=(FROZEN,)).as_json()))
     assert (data["lab"], data["endpoint"], data["steady"]) == ("ha", "10.213.7.10:6443", False)
     assert (data["missing"], data["open_faults"]) == (["no node w1"], ["freeze on cp1"])
-    assert data["machines"][1] == {"name": "cp1", "address": "10.213.7.11", "state": "running"}
+    assert data["machines"][1] == {
+        "name": "cp1", "hostname": "cp1", "address": "10.213.7.11", "state": "running",
+    }  # fmt: skip
 
 
 def test_the_status_says_that_a_drill_is_on_for_programs_too() -> None:

@@ -33,6 +33,24 @@ HOST = HostValues(
 )
 
 
+def test_host_names_reach_the_machine_the_node_and_the_member() -> None:
+    hosts = {"lb1": {"hostname": "front"}, "cp2": {"hostname": "beta"}, "w1": {"hostname": "worker-a"}}
+    rendered = files.work_files(lab_of(workers=1, machines=hosts), HOST)
+    assert "config.vm.define 'cp2' do |m|\n    m.vm.hostname = 'beta'" in rendered["Vagrantfile"]
+    assert "\n10.213.7.11 cp1\n10.213.7.12 beta cp2\n" in rendered["provision/cp1/node.sh"]
+    assert "\n  name: beta\n" in rendered["provision/cp2/join.sh"]
+    assert "\n  name: worker-a\n" in rendered["provision/w1/join.sh"]
+    assert "\n    - lb1\n    - front\n" in rendered["provision/cp1/init.sh"]
+    assert "server cp2 10.213.7.12:6443" in rendered["provision/lb1/load-balancer.sh"]
+
+
+def test_etcd_machines_are_members_by_their_host_names() -> None:
+    lab = lab_of(etcd={"topology": "external"}, machines={"etcd2": {"hostname": "store-b"}})
+    script = files.work_files(lab, HOST)["provision/etcd2/etcd.sh"]
+    assert "value: etcd1=https://10.213.7.41:2380,store-b=https://10.213.7.42:2380,etcd3=" in script
+    assert "--hostname-override=store-b" in script
+
+
 @given(st.text())
 def test_a_ruby_literal_ends_where_it_should(value: str) -> None:
     literal = templates.ruby(value)

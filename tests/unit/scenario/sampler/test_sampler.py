@@ -222,7 +222,7 @@ def test_slow_answers_do_not_change_the_rate() -> None:
 def config_of(keys: Path, folder: Path, **changed: object) -> SamplerConfig:
     made = SamplerConfig(
         probes=[REFUSED], origin=time.monotonic(), samples=str(folder / "samples"), states=str(folder / "states"),
-        namespace="space", credentials=str(keys), control_planes={}, nodes=[], statistics=None,
+        namespace="space", credentials=str(keys), control_planes={}, nodes={}, statistics=None,
     )  # fmt: skip
     return replace(made, **changed)  # type: ignore[arg-type]
 

@@ -19,6 +19,7 @@ from halab.scenario.sampler.etcd_views import Views
 from halab.scenario.sampler.state_sources import Asked, Backends, Cluster, EtcdMember, StateSource
 
 ASKED = Asked(0.0, 1.0)
+NODES = {name: name for name in ("cp1", "cp2", "cp3")}
 LIMIT_SECONDS = 1.0
 
 
@@ -63,7 +64,7 @@ def test_states_are_read_back_in_the_order_of_the_questions(tmp_path: Path) -> N
 
 def test_leaders_are_those_who_hold_the_leases() -> None:
     items = json.loads(captured("leases.json"))["items"]
-    values = values_of(state_sources.leaders(ASKED, items))
+    values = values_of(state_sources.leaders(ASKED, items, NODES))
     assert values.keys() == {"kcm-leader", "kcm-holder", "scheduler-leader", "scheduler-holder"}
     for role in ("kcm", "scheduler"):
         machine, process = values[f"{role}-leader"], values[f"{role}-holder"]
@@ -72,15 +73,28 @@ def test_leaders_are_those_who_hold_the_leases() -> None:
         assert process.startswith(f"{machine}_")
 
 
+def test_machines_are_known_by_their_host_names() -> None:
+    leases = json.loads(captured("leases.json"))["items"]
+    nodes = json.loads(captured("nodes.json"))["items"]
+    # the names in the cluster are the host names of other machines
+    hosts = {"cp7": "cp1", "cp8": "cp2"}
+    assert values_of(state_sources.leaders(ASKED, leases, hosts))["kcm-leader"] == "cp7"
+    ready = state_sources.readiness(ASKED, nodes, hosts)
+    assert [(str(each.lane), each.value) for each in ready] == [
+        ("node-ready@cp7", "true"),
+        ("node-ready@cp8", "true"),
+    ]
+
+
 def test_nobody_leads_without_a_lease() -> None:
-    readings = state_sources.leaders(ASKED, [])
+    readings = state_sources.leaders(ASKED, [], NODES)
     assert len(readings) == 4
     assert all((each.value, each.detail) == (None, "nobody holds the lease") for each in readings)
 
 
 def test_a_node_is_ready_or_not_or_not_there() -> None:
     items = json.loads(captured("nodes.json"))["items"]
-    readings = state_sources.readiness(ASKED, items, ["cp1", "cp9"])
+    readings = state_sources.readiness(ASKED, items, {"cp1": "cp1", "cp9": "cp9"})
     assert [(str(each.lane), each.value, each.detail) for each in readings] == [
         ("node-ready@cp1", "true", ""),
         ("node-ready@cp9", None, "no such node"),
@@ -162,7 +176,7 @@ def test_an_api_server_that_does_not_answer_is_skipped() -> None:
     async def read() -> list[StateReading]:
         async with served(good) as answers, served(saying(http("<html>"))) as broken:
             # the first of the list is the last to be asked at first
-            return await once(Cluster([answers, broken], ["cp1"], 0.0, LIMIT_SECONDS))
+            return await once(Cluster([answers, broken], {"cp1": "cp1"}, 0.0, LIMIT_SECONDS))
 
     values = values_of(asyncio.run(read()))
     assert values["node-ready@cp1"] == "true"
@@ -172,7 +186,7 @@ def test_an_api_server_that_does_not_answer_is_skipped() -> None:
 def test_states_are_unknown_if_no_api_server_answers() -> None:
     async def read() -> list[StateReading]:
         async with served(saying(http("", "503 Unavailable"))) as broken:
-            return await once(Cluster([broken], ["cp1"], 0.0, LIMIT_SECONDS))
+            return await once(Cluster([broken], {"cp1": "cp1"}, 0.0, LIMIT_SECONDS))
 
     readings = asyncio.run(read())
     assert values_of(readings) == dict.fromkeys(
