@@ -115,7 +115,7 @@ def _config(folder: Path, probes: list[Probe]) -> launcher.SamplerConfig:
         namespace="bench",
         credentials=str(folder),
         control_planes={},
-        nodes=[],
+        nodes={},
         statistics=None,
     )
 

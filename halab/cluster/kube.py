@@ -70,7 +70,7 @@ def _waiting(status: Mapping[str, Any]) -> str | None:
 def leaders(api: Api, lab: Lab) -> dict[str, str | None]:
     """Lease → the machine that holds it; None if no machine holds it."""
     return {
-        lease: holder and machine_of(holder, lab.names_of_hosts)
+        lease: holder and machine_of(holder, names_by_hostname(lab))
         for lease, holder in holders(api.get(LEASES_PATH)["items"]).items()
     }
 
@@ -86,10 +86,15 @@ def holders(leases: list[Mapping[str, Any]]) -> dict[str, str | None]:
     return identities
 
 
-def machine_of(holder: str, names_of_hosts: Mapping[str, str]) -> str:
+def names_by_hostname(lab: Lab) -> dict[str, str]:
+    """Host name → what halab calls the machine."""
+    return {machine.hostname: machine.name for machine in lab.machines}
+
+
+def machine_of(holder: str, names: Mapping[str, str]) -> str:
     """The name of the machine of a holder; its host name if it is no machine of the lab."""
     hostname = holder.split("_", 1)[0]
-    return names_of_hosts.get(hostname, hostname)
+    return names.get(hostname, hostname)
 
 
 def expected_pods(lab: Lab) -> set[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from halab.cluster import kube
 from halab.config import kubeadm_patches, kubernetes, lab_rules, own_file, yaml_source
 from halab.config.kubernetes import Release
 from halab.config.lab import AUTO, LabFile, ProviderKind
@@ -264,10 +265,9 @@ def restoring(lab_dir: LabDir) -> str:
 def machine_called(lab: Lab, name: str) -> str:
     """The machine with this name or host name. Raises BadUsage if the lab has none."""
     known = [machine.name for machine in lab.machines]
-    if name in known:
-        return name
-    if name in lab.names_of_hosts:
-        return lab.names_of_hosts[name]
+    found = name if name in known else kube.names_by_hostname(lab).get(name)
+    if found:
+        return found
     raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
 
 

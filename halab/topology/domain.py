@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
 from halab.errors import LabProblem
-from halab.topology.lab import Lab, Machine, mac
+from halab.topology.hardware_address import mac
+from halab.topology.lab import Lab, Machine
 
 # The XML namespace of our element in a network's metadata: a name, not an address.
 NAMESPACE = "urn:halab:lab"

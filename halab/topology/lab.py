@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from halab.config.lab import Acceleration, DiskCache, LabFile, ProviderKind, is_
 from halab.config.load_balancer import NODE_PORT, LoadBalancer
 from halab.config.own_file import OwnFile
 from halab.config.roles import Role
+from halab.topology.hardware_address import mac
 
 ETCD_PORT, ETCD_PEER_PORT = 2379, 2380
 # In the manifests of all static pods, one every ten seconds.
@@ -27,10 +27,8 @@ KUBEADM_LIVENESS_FAILURES = 8
 
 @dataclass(frozen=True)
 class Machine:
-    """One VM or container. `host_name` is its name at the provider, unique on the host.
-
-    `hostname` is what the machine, Kubernetes and etcd call it. `name` is what halab calls it. The lab file can make
-    them differ.
+    """One VM or container. `host_name` is its name at the provider, unique on the host. `name` is what halab calls it,
+    and `hostname` what the machine itself, Kubernetes and etcd call it.
     """
 
     name: str
@@ -282,11 +280,6 @@ class Lab:
                 return machine
         raise KeyError(name)
 
-    @property
-    def names_of_hosts(self) -> dict[str, str]:
-        """Host name → the name of the machine, in halab."""
-        return {machine.hostname: machine.name for machine in self.machines}
-
     def _port_at(self, machine: Machine) -> int:
         return NODE_PORT if self._has_own_balancer(machine) else self.load_balancer.port
 
@@ -353,9 +346,3 @@ def _machine(written: LabFile, name: str, role: Role, network: IPv4Network) -> M
         cpus=(own and own.cpus) or of_role.cpus,
         memory_mebibytes=(own and own.memory) or of_role.memory,
     )
-
-
-def mac(of: str) -> str:
-    """A locally administered address that is the same at every `up` (DHCP leases depend on it)."""
-    digest = hashlib.sha256(of.encode()).digest()
-    return ":".join(f"{byte:02x}" for byte in (0x52, 0x54, 0x00, *digest[:3]))

@@ -164,14 +164,12 @@ def leaders(
 
     `nodes` maps machines to host names.
     """
-    names_of_hosts = {hostname: name for name, hostname in nodes.items()}
+    names = {hostname: name for name, hostname in nodes.items()}
     readings = []
     for lease, holder in kube.holders(list(leases)).items():
         machine, process = _LEASED[lease]
         why = "" if holder else "nobody holds the lease"
-        readings.append(
-            asked.reading(machine, None, holder and kube.machine_of(holder, names_of_hosts), why)
-        )
+        readings.append(asked.reading(machine, None, holder and kube.machine_of(holder, names), why))
         readings.append(asked.reading(process, None, holder, why))
     return readings
 

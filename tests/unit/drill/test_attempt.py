@@ -229,7 +229,12 @@ def test_a_wrong_answer_costs_a_try_and_a_closed_question_takes_no_more(room: Dr
 
 def test_a_machine_may_be_answered_by_its_host_name(room: DrillRoom) -> None:
     (room.folder / "lab.yml").write_text("name: ha\nmachines: {cp2: {hostname: beta}}\n")
-    (room.work.path / "made.json").unlink()
+    made = room.work.path / "made.json"
+    made.write_text(
+        made.read_text().replace(
+            '"cp2": "2 CPUs and 2048 MiB', '"cp2": "2 CPUs and 2048 MiB, host name beta'
+        )
+    )
     start(room)
     assert answer(room, "beta")
 

@@ -93,7 +93,8 @@ def test_a_leader_is_found_by_its_host_name(guests: FakeGuests) -> None:
 
 def test_a_placeholder_is_an_address_a_name_or_a_host_name(guests: FakeGuests) -> None:
     lab = lab_of(machines={"cp2": {"hostname": "beta"}})
-    targets = Targets(lab, guests, FakeApi({}), {"dead": ["cp2", "cp3"]}, 1)
+    api: Any = FakeApi({})
+    targets = Targets(lab, guests, api, {"dead": ["cp2", "cp3"]}, 1)
     text = targets.filled("{dead} {dead.name} {dead.hostname} {self.hostname}", "cp2")
     assert text == f"{lab.machine('cp2').address},{lab.machine('cp3').address} cp2,cp3 beta,cp3 beta"
 
