@@ -94,7 +94,10 @@ def ok_within(samples: Sequence[Sample], lane: Lane, counts_from: float, limit_s
     seconds = since - counts_from
     if good and since <= latest:
         if len(good) < OK_IN_A_ROW:
-            return Judgement(JudgementState.OPEN, f"{lane.in_words} was ok only {len(good)} times in a row")
+            return Judgement(
+                JudgementState.OPEN,
+                f"{lane.in_words} was ok only {len(good)} of {OK_IN_A_ROW} times in a row",
+            )
         seen = (
             f"{lane.in_words} was ok after {format_duration(seconds)}"
             if failed
