@@ -92,18 +92,21 @@ def write_lab(run: RunFolder) -> Path:
             f"the lab of this run imports {', '.join(missing)}, and an archive has no images",
             hint=f"copy the files into {folder}, and run the command again",
         )
-    _require_sources(sources, run.read_meta(), folder)
+    _require_sources(sources, run, folder)
     return folder / "lab.yml"
 
 
-def _require_sources(sources: Mapping[str, str], meta: Meta, folder: Path) -> None:
+def _require_sources(sources: Mapping[str, str], run: RunFolder, folder: Path) -> None:
     """Raise BadUsage if the source code of a component is not there: an archive has none."""
+    meta = run.read_meta()
     for component, path in sources.items():
         if not (folder / path).is_dir():
+            patch = run.source_patch(component)
+            apply = f", apply {patch} there" * patch.is_file()
             raise BadUsage(
                 f"the lab of this run builds {component} from {meta.sources.get(component, 'a checkout')}, and an "
                 f"archive has no source code",
-                hint=f"copy the checkout to {folder / path}, and run the command again",
+                hint=f"copy the same source code to {folder / path}{apply}, and run the command again",
             )
 
 

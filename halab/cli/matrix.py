@@ -30,8 +30,8 @@ folder_option = click.option(
 )  # fmt: skip
 at_once_option = click.option(
     "--at-once", type=click.IntRange(1, 64), metavar="N",
-    help="Run up to N labs at the same time.  [default: as many as fit: 4 cores and the memory of its machines "
-    "for each]",
+    help="Run up to N labs at the same time.  [default: as many as fit, with 4 cores and the memory of its machines "
+    "for each; 1 if they are on another host]",
 )  # fmt: skip
 
 

@@ -202,7 +202,10 @@ class _Plans:
         provisioner.run()
 
     def _let_answers_expire(self) -> None:
-        """Wait until clients no longer use records in DNS that were removed: a machine that is gone refuses nothing."""
+        """Wait until clients no longer use records in DNS that were removed.
+
+        A machine that is gone does not even refuse a connection: its clients would wait for their time limits.
+        """
         if not self.goal.has_dns:
             return
         ttl = self.goal.load_balancer.ttl_seconds

@@ -131,7 +131,7 @@ def _begin(work: LabWork, others: Sequence[Connection]) -> tuple[Connection, _Ch
 def _play(
     work: LabWork, sender: Connection, receivers: Sequence[Connection], handlers: Mapping[int, Any]
 ) -> None:
-    """The process of a lab: play it, and tell what happens. After the run in which nobody listens any more, it ends."""
+    """The process of a lab: play it, and tell what happens. If nobody listens any more, it ends after this run."""
     for number, handler in handlers.items():
         signal.signal(number, handler)
     # only halab itself listens: when it is gone, no process must keep the pipes open

@@ -136,7 +136,13 @@ def test_source_code_is_asked_for(run: RunFolder) -> None:
         BadUsage, match="builds etcd from /src/etcd at 1a2b3c4d5e6f, and an archive"
     ) as caught:
         replay.write_lab(run)
-    assert caught.value.hint == f"copy the checkout to {run.path}/again/etcd, and run the command again"
+    copied = f"copy the same source code to {run.path}/again/etcd"
+    assert caught.value.hint == f"{copied}, and run the command again"
+    patch = run.source_patch("etcd")
+    write(patch, "diff")
+    with pytest.raises(BadUsage) as caught:
+        replay.write_lab(run)
+    assert caught.value.hint == f"{copied}, apply {patch} there, and run the command again"
     (run.path / "again/etcd").mkdir()
     # the path on the other host may be anything on this one
     assert loading.load(replay.write_lab(run), LabFile).source.by_name == {"etcd": "./etcd"}
