@@ -200,8 +200,8 @@ class OneMachine(Model):
     hostname: Annotated[str, AfterValidator(_hostname)] | None = Field(
         None,
         json_schema_extra={"pattern": f"^{HOSTNAME}$"},
-        description="its host name, and its name as a node and as an etcd member; halab and scenarios still call it "
-        "cp2",
+        description="its host name, and its name as a node and as an etcd member; halab and scenarios still use "
+        "the name in this file, such as cp2",
     )
 
 

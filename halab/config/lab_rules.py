@@ -146,7 +146,7 @@ def _hostname(lab: LabFile, name: str, own: str | None) -> Iterator[tuple[Path, 
         return
     same = [other for other in names(lab) if other != name and own == hostname(lab, other)]
     if kind_of(own) is not None:
-        yield ("machines", name, "hostname"), "is what halab calls another machine"
+        yield ("machines", name, "hostname"), "is a name that halab gives to another machine"
     elif same:
         yield ("machines", name, "hostname"), f"is the host name of {same[0]} too"
 

@@ -9,6 +9,7 @@ from statistics import median
 
 from halab.config.expectation import ProbeExpectation
 from halab.config.quantities import format_duration
+from halab.printable import counted
 from halab.scenario.record.events import Sample
 from halab.scenario.record.lanes import TIME_LIMIT_SECONDS, Lane
 from halab.scenario.record.outage import GAP_SECONDS, Samples, gaps
@@ -96,7 +97,7 @@ def ok_within(samples: Sequence[Sample], lane: Lane, counts_from: float, limit_s
         if len(good) < OK_IN_A_ROW:
             return Judgement(
                 JudgementState.OPEN,
-                f"{lane.in_words} was ok only {len(good)} of {OK_IN_A_ROW} times in a row",
+                f"{lane.in_words} was ok only {counted(len(good), 'time')} in a row, and {OK_IN_A_ROW} are needed",
             )
         seen = (
             f"{lane.in_words} was ok after {format_duration(seconds)}"

@@ -55,11 +55,11 @@ def written(folder: Path, text: str) -> LabFile:
         ("machines:\n  cp2: {cpus: 1}\n", "lab.yml:2: machines.cp2.cpus: should be 2 or more, not 1"),
         (
             "machines:\n  cp2: {hostname: cp3}\n",
-            "lab.yml:2: machines.cp2.hostname: is what halab calls another machine",
+            "lab.yml:2: machines.cp2.hostname: is a name that halab gives to another machine",
         ),
         (
             "machines:\n  cp2: {hostname: w7}\n",
-            "lab.yml:2: machines.cp2.hostname: is what halab calls another machine",
+            "lab.yml:2: machines.cp2.hostname: is a name that halab gives to another machine",
         ),
         (
             "machines:\n  cp1: {hostname: alpha}\n  lb1: {hostname: alpha}\n",

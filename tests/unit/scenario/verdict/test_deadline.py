@@ -125,7 +125,7 @@ def test_the_last_four_seconds_before_a_step_show_the_usual_time_between_two_que
             [*bad(10), *good(10.2, 10.4, 10.6, 10.8)],
             2,
             JudgementState.OPEN,
-            "p was ok only 4 of 5 times in a row",
+            "p was ok only 4 times in a row, and 5 are needed",
         ),
         (good(13, 13.2, 13.4, 13.6, 13.8), 2, JudgementState.OPEN, "no sample of p before 3s"),
         # a gap ends a series of ok answers, and two seconds without a question are none
