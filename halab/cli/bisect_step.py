@@ -40,11 +40,16 @@ class _StepCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):
+            raise
         except HalabError as error:
             error.exit_code = _ABORT  # type: ignore[assignment]  # the codes are those of git
             raise
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            # a defect of halab or of this host says nothing about a commit
+        except click.ClickException as error:
+            error.show()
+            ctx.exit(_ABORT)
+        except Exception as error:
+            # a defect of halab, of a library or of this host says nothing about a commit
             failure = HalabError(f"{type(error).__name__}: {error}")
             failure.exit_code = _ABORT  # type: ignore[assignment]
             raise failure from error
