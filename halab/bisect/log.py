@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from halab import files
 from halab.config.twin import Verdict
-from halab.errors import BadUsage, Corrupted
+from halab.errors import BadUsage, Corrupted, LabProblem
 from halab.scenario.record.lines import first_problem
 
 SCHEMA = 1
@@ -52,6 +54,25 @@ class Skipped:
 
 
 _LINE: TypeAdapter[Plan | LoggedRun | Skipped] = TypeAdapter(Plan | LoggedRun | Skipped)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder of a search and lock it. Raises LabProblem if another command searches in it."""
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise LabProblem(
+            f"another halab process searches in {folder}",
+            hint="wait until it ends, or interrupt it; for another search, use another folder (--in)",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Log:

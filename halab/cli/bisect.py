@@ -109,6 +109,7 @@ def bisect_command(
       halab bisect ./reproduce.yml --shows pass --component etcd --good 3.6.0-rc.0 --bad 3.6.8 --repeat 5
       halab bisect ./reproduce.yml --shows fail --component etcd --good 3.6.8 --bad 3.6.12 --also 3.6.9
     """
+    from halab.bisect.log import locked
     from halab.bisect.session import Bisection
     from halab.cli.console import progress
     from halab.scenario.run import library
@@ -117,22 +118,23 @@ def bisect_command(
     folder = folder or Path(f"bisect-{script.name}-{component}")
     versions = _versions(lab_dir, component, good, bad, also)
     seed = secrets.randbelow(10**6) if seed is None else seed
-    bisection = Bisection(
-        component, versions, rule, _log(folder, component, versions, rule, lab_dir, script)
-    )
     shown = progress()
-    if bisection.log.runs:
-        shown.say(f"go on with {bisection.log.path}: {counted(len(bisection.log.runs), 'run')} so far")
+    with locked(folder):
+        bisection = Bisection(
+            component, versions, rule, _log(folder, component, versions, rule, lab_dir, script)
+        )
+        if bisection.log.runs:
+            shown.say(f"go on with {bisection.log.path}: {counted(len(bisection.log.runs), 'run')} so far")
 
-    def test(version: str, is_enough: Callable[[Sequence[Verdict]], bool]) -> None:
-        _test_version(bisection, lab_dir, script, folder, version, is_enough, seed=seed)
+        def test(version: str, is_enough: Callable[[Sequence[Verdict]], bool]) -> None:
+            _test_version(bisection, lab_dir, script, folder, version, is_enough, seed=seed)
 
-    try:
-        bisection.run(test, shown)
-    except KeyboardInterrupt:
-        shown.say("the same command goes on from here")
-        raise
-    return _report(bisection, folder, as_json=as_json)
+        try:
+            bisection.run(test, shown)
+        except KeyboardInterrupt:
+            shown.say("the same command goes on from here")
+            raise
+        return _report(bisection, folder, as_json=as_json)
 
 
 def rule_of(repeat: int, at_least: int, shows: str) -> Rule:
@@ -191,6 +193,7 @@ def _test_version(
     text = lab_dir.content.decode("utf-8-sig")
     variant = lab_variants.variants(text, [lab_variants.fixed(setting, version)])
     (file,) = lab_folders.prepare(lab_dir.file, variant, folder, again=True)
+    _remove_left(file)
     before = list(bisection.log.verdicts(version))
 
     def are_enough(runs: Sequence[CampaignRun]) -> bool:
@@ -207,6 +210,18 @@ def _test_version(
     _, why = on_lab(file, runs)
     if why and not is_enough(bisection.log.verdicts(version)):
         raise HalabError(why)
+
+
+def _remove_left(file: Path) -> None:
+    """Remove the lab of a version that is still up: its runs were cut off, and faults may be open."""
+    from halab.cli.console import progress
+    from halab.cli.lab import temporary_deps
+    from halab.machines.host import allocation
+
+    lab_dir, shown = lab_dir_of(file), progress()
+    if allocation.of(lab_dir.work.path):
+        shown.say(f"remove the lab {lab_dir.name}, which is still up: an earlier halab was killed")
+        temporary_deps(keep=False).down(lab_dir, shown)
 
 
 def on_lab(file: Path, runs: Callable[[], CampaignOutcome]) -> tuple[CampaignOutcome | None, str]:
@@ -231,6 +246,8 @@ def on_lab(file: Path, runs: Callable[[], CampaignOutcome]) -> tuple[CampaignOut
         return None, error.message
     if outcome.was_interrupted:
         raise KeyboardInterrupt
+    if isinstance(outcome.error, HostProblem):
+        raise outcome.error
     return outcome, outcome.error.message if outcome.error else ""
 
 
@@ -259,7 +276,11 @@ def _report(bisection: Bisection, folder: Path, *, as_json: bool) -> int:
     is_found = not search.problem and len(search.suspects) == 1
     page = None
     if not search.problem:
-        page = boundary.report(bisection, folder, ("halab", *sys.argv[1:]))
+        try:
+            page = boundary.report(bisection, folder, ("halab", *sys.argv[1:]))
+        except (HalabError, OSError) as error:
+            # such as runs that were removed: what is known of the versions is in the log
+            echo(f"the runs at the boundary cannot be shown side by side: {error}", err=True)
     if as_json:
         print_json(
             {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from support.stage import Stage
 
+from halab.bisect.log import locked
 from halab.cli import bisect_step, main
 from halab.cli import lab as lab_commands
 from halab.config.component_settings import SourceState
@@ -114,6 +117,51 @@ def test_a_problem_of_the_host_ends_the_search(stage: Stage, labs: dict[str, Any
     assert "this host cannot run the lab" in capsys.readouterr().err
     log = (Path(f"bisect-{NAME}-etcd") / "bisect.jsonl").read_text()
     assert len(log.splitlines()) == 1
+
+
+def test_a_problem_of_the_host_during_the_runs_is_no_answer(
+    stage: Stage, labs: dict[str, Any], capsys: Shown
+) -> None:
+    labs["3.6.9"] = "fail"
+    stage.damages[NAME] = "no leader"
+    stage.errors["mend"] = HostProblem("the disk is full")
+    assert main([*SEARCH, "--repeat", "2"]) == 3
+    assert "the disk is full" in capsys.readouterr().err
+    log = (Path(f"bisect-{NAME}-etcd") / "bisect.jsonl").read_text()
+    assert "why" not in log and stage.did[-1] == "down"
+
+
+def test_a_lab_that_a_killed_search_has_left_is_removed_first(
+    stage: Stage, labs: dict[str, Any], capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labs["3.6.9"] = KeyboardInterrupt()
+    assert main(SEARCH) == 130
+    work = (Path(f"bisect-{NAME}-etcd") / "3.6.9/.halab").resolve()
+    allocation.allocate("left", "auto", work, taken=[])
+    stage.did.clear()
+    assert main(SEARCH) == 130
+    assert stage.did == ["down", "up 3.6.9", "down"]
+    assert "which is still up: an earlier halab was killed" in capsys.readouterr().err
+
+
+def test_only_one_command_searches_in_a_folder(stage: Stage, labs: dict[str, Any], capsys: Shown) -> None:
+    with locked(Path(f"bisect-{NAME}-etcd")):
+        assert main(SEARCH) == 3
+    assert f"another halab process searches in bisect-{NAME}-etcd" in capsys.readouterr().err
+    assert ups(stage) == []
+
+
+def test_the_result_is_told_without_the_runs_at_the_boundary(
+    stage: Stage, labs: dict[str, Any], capsys: Shown
+) -> None:
+    labs |= {"3.6.7": "fail", "3.6.8": "fail", "3.6.9": "fail"}
+    assert main(SEARCH) == 0
+    shutil.rmtree(stage.folder / ".halab/runs")
+    capsys.readouterr()
+    assert main(SEARCH) == 0
+    shown = capsys.readouterr()
+    assert "the bug came with etcd 3.6.7" in shown.out
+    assert "the runs at the boundary cannot be shown side by side" in shown.err
 
 
 @pytest.mark.parametrize(
@@ -229,12 +277,31 @@ def test_what_every_commit_would_meet_ends_the_bisect_of_git(
     from_source["source"] = KeyboardInterrupt()
     assert main(["bisect-step", NAME]) == 130
 
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("a defect"), "ValueError: a defect"),
+        # of a library, such as that of docker or libvirt
+        (Exception("no engine"), "Exception: no engine"),
+        (RuntimeError("a defect"), "RuntimeError: a defect"),
+        (click.ClickException("cannot open"), "cannot open"),
+    ],
+)
+def test_a_defect_is_no_bad_commit(
+    error: Exception,
+    said: str,
+    stage: Stage,
+    from_source: dict[str, Any],
+    capsys: Shown,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def defect(*words: object) -> None:
-        raise ValueError("a defect")
+        raise error
 
     monkeypatch.setattr(bisect_step, "_step", defect)
     assert main(["bisect-step", NAME]) == 128
-    assert "ValueError: a defect" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_an_error_of_the_removal_is_told(stage: Stage, from_source: dict[str, Any], capsys: Shown) -> None:
