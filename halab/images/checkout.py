@@ -25,7 +25,10 @@ _MODULE = re.compile(r'^module\s+"?([^\s"]+)', re.MULTILINE)
 # Git must not write to the folder, and must show the same changes whatever its user has configured.
 _ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0"}
 _AS_TEXT = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv")
-_DIFF = ("diff", "HEAD", *_AS_TEXT, "--", ".")
+_DIFF = ("diff", "HEAD", *_AS_TEXT, "--src-prefix=a/", "--dst-prefix=b/", "--", ".")
+# The work folder of a lab in the checkout changes with the lab. Go never looks into it.
+_NO_SOURCE = (".git", ".halab")
+_NEW = ("--others", "--exclude-standard", "--exclude=.halab")
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def state(path: Path, written: str) -> SourceState:
         _add_files(digest, path, _all_files(path))
         return SourceState(written, "", is_dirty=False, digest=digest.hexdigest())
     changes = _git(path, *_DIFF)
-    untracked = _names(path, "--others", "--exclude-standard")
+    untracked = _names(path, *_NEW)
     # generated code may be ignored, and is built all the same
     ignored = _names(path, "--others", "--ignored", "--exclude-standard", "--", "*.go")
     digest.update(f"{revision}\0{changes}\0".encode())
@@ -77,13 +80,18 @@ def state(path: Path, written: str) -> SourceState:
     return SourceState(written, revision, bool(changes or untracked), digest.hexdigest())
 
 
-def patch(path: Path) -> str:
-    """What is not committed in a checkout, with new files, as `git apply` reads it."""
-    new = [
-        _git(path, "diff", "--no-index", *_AS_TEXT, "--", os.devnull, name, codes=(0, 1))
-        for name in _names(path, "--others", "--exclude-standard")
-    ]
-    return "".join([_git(path, *_DIFF), *new])
+def patch(path: Path, most_characters: int) -> str:
+    """What is not committed in a checkout, with new files, as `git apply` reads it. Empty if it is longer."""
+    text, new = _git(path, *_DIFF), _names(path, *_NEW)
+    # `git apply` wants names from the top folder of the repository
+    above = _git(path, "rev-parse", "--show-prefix").rstrip("\n")
+    words = ("diff", "--no-index", *_AS_TEXT, f"--src-prefix=a/{above}", f"--dst-prefix=b/{above}")
+    for name in new:
+        # not all that lies in a checkout is read for nothing
+        if len(text) > most_characters or (path / name).lstat().st_size > most_characters:
+            return ""
+        text += _git(path, *words, "--", os.devnull, name, codes=(0, 1))
+    return text if len(text) <= most_characters else ""
 
 
 def require_same(before: Checkout) -> None:
@@ -171,7 +179,7 @@ def _git(path: Path, *words: str, codes: Collection[int] = (0,)) -> str:
 
 def _all_files(path: Path) -> list[str]:
     names = (file.relative_to(path) for file in path.rglob("*") if file.is_symlink() or file.is_file())
-    return sorted(str(name) for name in names if ".git" not in name.parts)
+    return sorted(str(name) for name in names if not set(_NO_SOURCE) & set(name.parts))
 
 
 def _add_files(digest: hashlib._Hash, path: Path, names: Sequence[str]) -> None:

@@ -272,10 +272,8 @@ def _build(component: Component, folder: Path, go: Go) -> FileRecord:
 
 def _keep_patch(found: Checkout, folder: Path) -> None:
     """Write what is not committed beside the image, unless it is too large for the folder of a run."""
-    if found.state.is_dirty:
-        patch = checkouts.patch(found.path)
-        if len(patch) <= _PATCH_CHARACTERS:
-            (folder / PATCH).write_text(patch)
+    if found.state.is_dirty and (patch := checkouts.patch(found.path, _PATCH_CHARACTERS)):
+        (folder / PATCH).write_text(patch)
 
 
 def _path(component: Component) -> Path:

@@ -359,6 +359,35 @@ def test_a_released_version_that_does_not_build_is_no_fault_of_the_user(toolchai
         component.ensure(component.named("etcd@3.6.8"), Quiet(), go=Go(toolchain / "go"))
 
 
+def test_the_patch_of_a_folder_in_a_repository_can_be_applied_there(tmp_path: Path, toolchain: Path) -> None:
+    server = module(tmp_path / "etcd/server", SERVER)
+    commit(tmp_path / "etcd")
+    git(server, "config", "diff.noprefix", "true")
+    (server / "main.go").write_text("package main // patched\n")
+    (server / "new.go").write_text("package main // new\n")
+    patch = checkout.patch(server, 10_000)
+    git(server, "checkout", "-q", ".")
+    (server / "new.go").unlink()
+    (tmp_path / "patch").write_text(patch)
+    git(server, "apply", str(tmp_path / "patch"))
+    assert (server / "main.go").read_text() == "package main // patched\n"
+    assert (server / "new.go").read_text() == "package main // new\n"
+    assert checkout.patch(server, len(patch) - 1) == ""
+    assert checkout.patch(server, 10) == ""
+
+
+@pytest.mark.parametrize("has_git", [False, True])
+def test_the_work_folder_of_a_lab_is_no_source_code(has_git: bool, server: Path) -> None:
+    if has_git:
+        commit(server)
+    before = checkout.state(server, "./etcd")
+    (server / ".halab").mkdir()
+    (server / ".halab/sources.json").write_text("[]")
+    assert checkout.state(server, "./etcd") == before
+    if has_git:
+        assert checkout.patch(server, 1000) == ""
+
+
 @pytest.mark.parametrize("has_git", [False, True])
 def test_code_that_changes_while_it_is_built_is_not_kept(
     has_git: bool, server: Path, toolchain: Path
