@@ -233,6 +233,14 @@ class Kubeadm(Model):
             (_seconds(flag["value"] or "") for flag in flags if flag["name"] == _LEASE_FLAG), default=0.0
         )
 
+    def startup_seconds(self, default: float) -> float:
+        """How long kubeadm lets a static pod start, in the longer of the documents; each has the default at first."""
+        written = [document.timeouts for document in (self.init, self.join) if document]
+        limits = [each.controlPlaneComponentHealthCheck for each in written if each]
+        seconds = [_seconds(limit) or default for limit in limits if limit]
+        # a document that does not say it
+        return max(seconds + [default] * (2 - len(seconds)))
+
 
 def _find(value: Any, path: tuple[str, ...]) -> yaml_source.Path | None:
     """The path in the file of what REFUSED names by `path`; None if it is not there. A list has flags."""

@@ -73,7 +73,8 @@ def patch_files(lab: Lab, machine: Machine, written: Mapping[str, str]) -> dict[
     """
     own, is_slow = {}, lab.liveness_failures > KUBEADM_LIVENESS_FAILURES
     # a question of the kubelet costs an emulated processor too much to ask every second
-    startup_seconds = 0 if lab.is_emulated else math.ceil(_STARTUP_SECONDS * lab.patience)
+    limit = lab.kubeadm.startup_seconds(_STARTUP_SECONDS * lab.patience)
+    startup_seconds = 0 if lab.is_emulated else math.ceil(limit)
     for pod in lab.static_pods(machine):
         # the tag of etcd is in kubeadm's documents
         is_own = pod in lab.own_versions or pod in lab.sources

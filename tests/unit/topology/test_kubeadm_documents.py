@@ -184,6 +184,21 @@ def test_the_kubelet_sees_within_a_second_that_a_static_pod_has_started() -> Non
     assert probes(lab_of(provider=ProviderKind.LIBVIRT, accel="kvm"), "startupProbe") != {}
 
 
+@pytest.mark.parametrize(
+    ("init", "join", "expected"),
+    [("15m", None, 900), ("15m", "20m", 1200), ("60s", "90s", 90), ("60s", None, 240), ("0", "0", 240)],
+)
+def test_a_static_pod_may_start_as_long_as_the_users_documents_say(
+    init: str, join: str | None, expected: int
+) -> None:
+    written = {"init": init, "join": join} if join else {"init": init}
+    documents = {
+        name: {"timeouts": {"controlPlaneComponentHealthCheck": limit}} for name, limit in written.items()
+    }
+    found = probes(lab_of(kubeadm=documents), "startupProbe")
+    assert {probe["failureThreshold"] for probe in found.values()} == {expected}
+
+
 def test_slow_labs_give_static_pods_more_time_to_answer() -> None:
     assert liveness(lab_of()) == {}
     assert liveness(lab_of(patience=2.6)) == dict.fromkeys(STATIC_PODS, 21)
