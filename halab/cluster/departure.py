@@ -29,8 +29,8 @@ DELETE_SECONDS = 60
 _DELETE_NODE = (
     "export KUBECONFIG=/etc/kubernetes/admin.conf; "
     'node="$(kubectl get node {node} --ignore-not-found -o name --request-timeout=10s)" && '
-    '{{ [ -z "$node" ] || {{ kubectl delete node {node} && '
-    "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0; }}; }}"
+    '{{ [ -z "$node" ] || kubectl delete node {node}; }} && '
+    "kubectl delete pods -A --field-selector spec.nodeName={node} --force --grace-period=0"
 )
 
 
@@ -68,7 +68,7 @@ def forget(lab: Lab, guests: Guests, clock: Clock, through: str, machine: Machin
 
 
 def delete_node(guests: Guests, through: str, node: str, deadline: Deadline) -> None:
-    """Delete a node and its pods, through the control plane `through`. Nothing is done if there is no such node.
+    """Delete a node and its pods, through the control plane `through`. An earlier try may have deleted the node only.
 
     The API may be away for a moment: with kube-vip, the machine that has left may have had its address.
     """
