@@ -100,8 +100,7 @@ def _side_by_side(works: Sequence[LabWork], listener: Listener, at_once: int) ->
             while left and len(children) < at_once:
                 work = left.popleft()
                 listener.on_begin(work.lab)
-                connection, child = _begin(work, list(children))
-                children[connection] = child
+                _begin(work, children)
             if _hear(children, listener):
                 was_interrupted = True
                 left.clear()
@@ -115,17 +114,19 @@ def _side_by_side(works: Sequence[LabWork], listener: Listener, at_once: int) ->
     return was_interrupted
 
 
-def _begin(work: LabWork, others: Sequence[Connection]) -> tuple[Connection, _Child]:
+def _begin(work: LabWork, children: dict[Connection, _Child]) -> None:
     """Start the process of a lab. A fork has everything that was read, and holds the lock of the matrix as well."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     handlers = {int(number): signal.getsignal(number) for number in _SIGNALS}
-    child = context.Process(target=_play, args=(work, sender, [receiver, *others], handlers), name=work.lab)
+    child = context.Process(
+        target=_play, args=(work, sender, [receiver, *children], handlers), name=work.lab
+    )
     # after an interrupt in between, nobody would know the process
     with process.signals_wait():
         child.start()
-    sender.close()
-    return receiver, _Child(work.lab, child)
+        sender.close()
+        children[receiver] = _Child(work.lab, child)
 
 
 def _play(

@@ -245,8 +245,10 @@ class _RunningMatrix:
         if end.is_lost:
             self._shown.say(f"{lab}: {end.why}; halab removes the lab")
             file = self._files[lab]
-            with suppress(HalabError):
+            try:
                 self._lab_deps(file).down(open_file(file), self._shown)
+            except HalabError as error:
+                self._shown.say(f"{lab}: its lab was not removed: {error.message}")
 
     def _write(self) -> None:
         seconds = self._seconds_before + RealClock().now() - self._begun
