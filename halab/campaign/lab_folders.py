@@ -81,7 +81,14 @@ def _fill(folder: Path, original: Path, variant: LabVariant) -> None:
     except OSError as error:
         raise _not_written(folder, error) from error
     try:
-        open_file(lab_file)
+        written = open_file(lab_file).written
+        for component, path in written.source.by_name.items():
+            # other files above the folder are missing; the folder of a checkout may even be that of another lab
+            if Path(path).parts[:1] == ("..",):
+                raise BadUsage(
+                    f"source.{component}: not below the folder of the lab file: {path}",
+                    hint=f"write the whole path: {original.resolve().parent.joinpath(path).resolve()}",
+                )
     except BadFile as error:
         # without the place: the folder is removed again
         wrong = "\n".join(problem.without_place for problem in error.problems)

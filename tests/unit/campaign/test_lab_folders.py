@@ -59,6 +59,20 @@ def test_nothing_is_left_if_a_file_is_missing(original: Path, tmp_path: Path) ->
     assert not (tmp_path / "comparison").exists()
 
 
+def test_a_checkout_above_the_lab_file_needs_its_whole_path(original: Path, tmp_path: Path) -> None:
+    (tmp_path / "lab.yml").write_text("source: {etcd: ../etcd}\n")
+    with pytest.raises(BadUsage) as caught:
+        made(original, tmp_path / "comparison", "patience=1,2")
+    message = "with patience=1: source.etcd: not below the folder of the lab file: ../etcd"
+    assert caught.value.message == message
+    assert caught.value.hint == f"write the whole path: {tmp_path.parent / 'etcd'}"
+    assert not (tmp_path / "comparison").exists()
+    (tmp_path / "lab.yml").write_text("source: {etcd: ./etcd}\n")
+    (tmp_path / "etcd").mkdir()
+    one, _ = made(original, tmp_path / "comparison", "patience=1,2")
+    assert (one.parent / "etcd").readlink() == tmp_path / "etcd"
+
+
 def test_the_work_folder_of_the_users_lab_is_never_linked(original: Path, tmp_path: Path) -> None:
     work = tmp_path / ".halab"
     work.mkdir()
