@@ -86,7 +86,12 @@ class Session:
         copies |= {
             folder.kubeadm_patches / name: text.encode() for name, text in machine_info.patches(work).items()
         }
-        copies |= {folder.source_patch(name): text for name, text in source_record.patches(work).items()}
+        copies |= {
+            folder.source_patch(name): text
+            for name, text in source_record.patches(work).items()
+            # after an upgrade, none is built from a checkout any more
+            if name in self.lab.sources
+        }
         copies |= lab_copies.copies(self.lab_dir, folder)
         for path, content in copies.items():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
