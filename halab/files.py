@@ -71,6 +71,8 @@ def write_hint(error: OSError) -> str:
     """What to check after a file could not be written."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "check whether you may write there, and whether another user owns the folder"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "check whether its folder exists"
     return "check whether the disk is full"
 
 

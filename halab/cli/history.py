@@ -69,9 +69,10 @@ def history_command(
         shown = history.history_of(runs)
         echo_raw(history.to_json(shown) if as_json else table.history(shown))
         if page is not None:
-            from halab.files import replace
+            from halab.files import replace, writing
 
-            replace(page, history_page.html(shown, work.runs, page))
+            with writing(page):
+                replace(page, history_page.html(shown, work.runs, page))
             echo(f"drawings: {page}", err=True)
     else:
         _list([run for run in kept.entries() if run.is_twin == twin], as_json=as_json)

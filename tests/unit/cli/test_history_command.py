@@ -145,4 +145,6 @@ def test_a_broken_history_is_one_line_and_a_hint(lab: Path, capsys: Shown) -> No
 
 def test_a_page_that_cannot_be_written_is_an_error(capsys: Shown) -> None:
     assert main(["history", "stop-apiserver", "--page", "gone/drawn.html"]) == 3
-    assert "gone" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "cannot write gone/drawn.html: No such file or directory" in error
+    assert "hint: check whether its folder exists" in error
