@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -248,7 +249,10 @@ class _RunningMatrix:
             try:
                 self._lab_deps(file).down(open_file(file), self._shown)
             except HalabError as error:
-                self._shown.say(f"{lab}: its lab was not removed: {error.message}")
+                command = f"halab down -f {shlex.quote(str(file))}"
+                self._shown.say(
+                    f"the lab {lab} was not removed; remove it with `{command}`: {error.message}"
+                )
 
     def _write(self) -> None:
         seconds = self._seconds_before + RealClock().now() - self._begun
