@@ -177,7 +177,7 @@ def test_a_leaving_machine_is_drained_through_another_one_reset_and_deleted() ->
         if "kubectl" in command and " drain cp2 " in command
     )
     (reset,) = (number for number, (_, command) in enumerate(did) if "kubeadm reset" in command)
-    (delete,) = (number for number, (_, command) in enumerate(did) if " delete node cp2 " in command)
+    (delete,) = (number for number, (_, command) in enumerate(did) if " delete node cp2;" in command)
     assert drain < reset < delete
     assert [did[number][0] for number in (drain, reset, delete)] == ["cp1", "cp2", "cp1"]
 
@@ -253,7 +253,7 @@ def test_several_leave_one_after_another() -> None:
         if call.machine == "cp3" and "halab-joined" in call.command
     )
     deleted = next(
-        number for number, call in enumerate(found.guests.calls) if " delete node cp2 " in call.command
+        number for number, call in enumerate(found.guests.calls) if " delete node cp2;" in call.command
     )
     assert deleted < unmarked
 
