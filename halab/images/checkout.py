@@ -29,6 +29,8 @@ _DIFF = ("diff", "HEAD", *_AS_TEXT, "--src-prefix=a/", "--dst-prefix=b/", "--", 
 # The work folder of a lab in the checkout changes with the lab. Go never looks into it.
 _NO_SOURCE = (".git", ".halab")
 _NEW = ("--others", "--exclude-standard", "--exclude=.halab")
+# New files of other kinds stay out of a patch: a password or a kubeconfig may lie beside the code.
+_CODE = (".go", ".s", "go.mod", "go.sum")
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ def state(path: Path, written: str) -> SourceState:
 
 
 def patch(path: Path, most_characters: int) -> str:
-    """What is not committed in a checkout, with new files, as `git apply` reads it. Empty if it is longer."""
-    text, new = _git(path, *_DIFF), _names(path, *_NEW)
+    """What is not committed in a checkout, with new Go files, as `git apply` reads it. Empty if it is longer."""
+    text, new = _git(path, *_DIFF), [name for name in _names(path, *_NEW) if name.endswith(_CODE)]
     # `git apply` wants names from the top folder of the repository
     above = _git(path, "rev-parse", "--show-prefix").rstrip("\n")
     words = ("diff", "--no-index", *_AS_TEXT, f"--src-prefix=a/{above}", f"--dst-prefix=b/{above}")

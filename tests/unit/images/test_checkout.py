@@ -139,6 +139,7 @@ def test_a_repository_without_a_commit_is_its_content(server: Path, toolchain: P
 
 
 def test_changes_are_a_patch_that_git_applies(server: Path, toolchain: Path) -> None:
+    (server / "data").write_bytes(bytes(range(16)))
     commit(server)
     (server / "main.go").write_text("package other\n")
     (server / "new.go").write_text("package new\n")
@@ -365,7 +366,9 @@ def test_the_patch_of_a_folder_in_a_repository_can_be_applied_there(tmp_path: Pa
     git(server, "config", "diff.noprefix", "true")
     (server / "main.go").write_text("package main // patched\n")
     (server / "new.go").write_text("package main // new\n")
+    (server / ".env").write_text("PASSWORD=secret\n")
     patch = checkout.patch(server, 10_000)
+    assert "secret" not in patch
     git(server, "checkout", "-q", ".")
     (server / "new.go").unlink()
     (tmp_path / "patch").write_text(patch)
