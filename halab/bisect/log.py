@@ -17,6 +17,7 @@ from halab.errors import BadUsage, Corrupted, LabProblem
 from halab.scenario.record.lines import first_problem
 
 SCHEMA = 1
+_NAME = "bisect.jsonl"
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,12 @@ class Log:
     """The log in the folder of a search. Raises BadUsage if the folder has the log of another search."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
-        self.path = folder / "bisect.jsonl"
+        self.path = folder / _NAME
         self.runs: list[LoggedRun] = []
         self.skipped: list[Skipped] = []
         with files.writing(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-            lines = self._read()
+            lines = _read(self.path)
             if lines and lines[0] != plan:
                 raise BadUsage(
                     f"{self.path} is the log of another search: {_difference(lines[0], plan)}",
@@ -112,25 +113,32 @@ class Log:
         with self.path.open("a") as file:
             file.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
 
-    def _read(self) -> list[Plan | LoggedRun | Skipped]:
-        """The lines of the log. A last line that a killed halab did not complete is removed."""
+
+def planned_versions(folder: Path) -> tuple[str, ...]:
+    """The versions of the search whose log is in a folder; none if there is no log."""
+    lines = _read(folder / _NAME)
+    return lines[0].versions if lines and isinstance(lines[0], Plan) else ()
+
+
+def _read(path: Path) -> list[Plan | LoggedRun | Skipped]:
+    """The lines of a log. A last line that a killed halab did not complete is removed."""
+    try:
+        content = files.read(path, files.RECORD_BYTES)
+    except FileNotFoundError:
+        return []
+    complete = content[: content.rfind(b"\n") + 1]
+    if complete != content:
+        path.write_bytes(complete)
+    lines = []
+    for number, text in enumerate(complete.splitlines(), 1):
         try:
-            content = files.read(self.path, files.RECORD_BYTES)
-        except FileNotFoundError:
-            return []
-        complete = content[: content.rfind(b"\n") + 1]
-        if complete != content:
-            self.path.write_bytes(complete)
-        lines = []
-        for number, text in enumerate(complete.splitlines(), 1):
-            try:
-                lines.append(_LINE.validate_json(text))
-            except ValidationError as error:
-                raise Corrupted(
-                    f"cannot read line {number} of {self.path}: {first_problem(error)}",
-                    hint="remove this line: its run takes place again",
-                ) from error
-        return lines
+            lines.append(_LINE.validate_json(text))
+        except ValidationError as error:
+            raise Corrupted(
+                f"cannot read line {number} of {path}: {first_problem(error)}",
+                hint="remove this line: its run takes place again",
+            ) from error
+    return lines
 
 
 def _difference(there: Plan | LoggedRun | Skipped, now: Plan) -> str:

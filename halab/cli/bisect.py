@@ -116,10 +116,11 @@ def bisect_command(
 
     rule, lab_dir, script = rule_of(repeat, at_least, shows), lab_dir_of(file), library.find(scenario)
     folder = folder or Path(f"bisect-{script.name}-{component}")
-    versions = _versions(lab_dir, component, good, bad, also)
+    _require_versions(lab_dir, component, good, bad, also)
     seed = secrets.randbelow(10**6) if seed is None else seed
     shown = progress()
     with locked(folder):
+        versions = _versions(folder, component, good, bad, also)
         bisection = Bisection(
             component, versions, rule, _log(folder, component, versions, rule, lab_dir, script)
         )
@@ -148,19 +149,28 @@ def rule_of(repeat: int, at_least: int, shows: str) -> Rule:
     return Rule(repeat, at_least, Verdict(shows))
 
 
-def _versions(
-    lab_dir: LabDir, component: str, good: str, bad: str, also: tuple[str, ...]
-) -> tuple[str, ...]:
+def _require_versions(lab_dir: LabDir, component: str, good: str, bad: str, also: tuple[str, ...]) -> None:
+    """Raise BadUsage for versions that cannot be searched, before the proxy is asked."""
     from halab.bisect import versions
     from halab.errors import BadUsage
-    from halab.images import component as components
 
     if path := lab_dir.written.source.by_name.get(component):
         raise BadUsage(
             f"{lab_dir.file} builds {component} from {path}, which has one version",
             hint="remove this `source`; to search in commits, use `git bisect run halab bisect-step`",
         )
-    versions.between(good, bad, (), also)  # wrong versions are reported before the proxy is asked
+    versions.between(good, bad, (), also)
+
+
+def _versions(folder: Path, component: str, good: str, bad: str, also: tuple[str, ...]) -> tuple[str, ...]:
+    """The versions between two; those that the log in the folder has, if it is of the same search."""
+    from halab.bisect import log, versions
+    from halab.images import component as components
+
+    # there may be new releases since, or no network
+    planned = log.planned_versions(folder)
+    if planned and planned == versions.between(good, bad, planned, also):
+        return planned
     return versions.between(good, bad, components.released(component), also)
 
 

@@ -101,7 +101,8 @@ def _step(file: Path, scenario: str, rule: Rule, seed: int | None) -> int:
     }
     with (lab_dir.file.parent / _STEPS).open("a") as log:
         log.write(json.dumps(line, ensure_ascii=False) + "\n")
-    echo(f"{'; '.join(map(str, states.values())) or 'the commit'}: {answer}, {why}")
+    # not to standard output: if a full disk loses its data, the exit code is another one
+    echo(f"{'; '.join(map(str, states.values())) or 'the commit'}: {answer}, {why}", err=True)
     return {Answer.GOOD: 0, Answer.BAD: 1, Answer.SKIPPED: _SKIP}[answer]
 
 

@@ -72,6 +72,24 @@ def test_the_version_is_found_and_both_sides_are_shown(
     assert "go on with" in capsys.readouterr().err
 
 
+def test_a_search_goes_on_without_the_proxy_and_with_its_own_versions(
+    stage: Stage, labs: dict[str, Any], capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labs |= {"3.6.9": KeyboardInterrupt()}
+    assert main(SEARCH) == 130
+    labs |= {"3.6.8": "fail", "3.6.9": "fail"}
+
+    def away(name: str) -> list[str]:
+        raise HostProblem("the proxy does not answer")
+
+    monkeypatch.setattr(component, "released", away)
+    assert main(SEARCH) == 0
+    assert "the bug came with etcd 3.6.8" in capsys.readouterr().out
+    # another search needs its own list
+    assert main([*SEARCH, "--in", "other"]) == 3
+    assert "the proxy does not answer" in capsys.readouterr().err
+
+
 def test_the_result_can_be_printed_as_json(stage: Stage, labs: dict[str, Any], capsys: Shown) -> None:
     labs |= {"3.6.5": LabProblem("etcd does not start"), "3.6.6": "fail", "3.6.9": "fail"}
     assert main([*SEARCH, "--json", "--in", "there"]) == 3
@@ -221,7 +239,7 @@ def test_a_step_tells_git_what_the_commit_is(
 ) -> None:
     from_source["source"] = result
     assert main(["bisect-step", NAME]) == code
-    assert said in capsys.readouterr().out
+    assert said in capsys.readouterr().err
     line = json.loads(Path("bisect-steps.jsonl").read_text())
     assert line["sources"]["etcd"]["revision"] == "1a2b3c4d5e6f"
     assert line["answer"] == {0: "good", 1: "bad", 125: "skipped"}[code]
@@ -237,7 +255,7 @@ def test_a_checkout_that_cannot_be_read_is_skipped(
     monkeypatch.setattr(components, "needed", needed)
     from_source["source"] = BadFile([Problem("lab.yml", 2, "source.etcd", "no go.mod in ./etcd")])
     assert main(["bisect-step", NAME]) == 125
-    assert "the commit: skipped, lab.yml:2: source.etcd: no go.mod in ./etcd" in capsys.readouterr().out
+    assert "the commit: skipped, lab.yml:2: source.etcd: no go.mod in ./etcd" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -307,4 +325,4 @@ def test_a_defect_is_no_bad_commit(
 def test_an_error_of_the_removal_is_told(stage: Stage, from_source: dict[str, Any], capsys: Shown) -> None:
     stage.errors["down"] = HalabError("cannot remove")
     assert main(["bisect-step", NAME]) == 125
-    assert "cannot remove" in capsys.readouterr().out
+    assert "cannot remove" in capsys.readouterr().err
