@@ -71,15 +71,17 @@ class Rule:
     def answer(self, verdicts: Sequence[Verdict], *, needs_all: bool = False) -> Answer | None:
         """What these runs mean; None if more runs are needed.
 
-        With `needs_all`, all runs take place, also those that can no longer change the answer.
+        With `needs_all`, all runs take place, also those that can no longer change the answer, unless too many end in
+        errors.
         """
         count = self.count(verdicts)
-        if not needs_all or count.judged >= self.repeat:
+        has_given_up = count.lost >= self.most_errors
+        if not needs_all or count.judged >= self.repeat or has_given_up:
             if count.shown >= self.at_least:
                 return Answer.BAD
             if count.silent > self.repeat - self.at_least:
                 return Answer.GOOD
-        return Answer.SKIPPED if count.lost >= self.most_errors else None
+        return Answer.SKIPPED if has_given_up else None
 
 
 def confidence(rule: Rule, known_bad: Count, known_good: Count, last_good: Count, first_bad: Count) -> float:

@@ -12,7 +12,8 @@ from halab.images.checkout import Checkout
 
 # `path:line:column: what`; the column may be missing.
 _LINE = re.compile(r"^([^\s:#][^:\n]*\.go):(\d+)(?::\d+)?: (.+)$", re.MULTILINE)
-_NO_SPACE = "no space left on device"
+# What Go says of a full disk, and of a compiler that the kernel has killed because memory ran out.
+_NO_FAULT_OF_THE_CODE = re.compile(r"no space left on device|signal: killed", re.IGNORECASE)
 
 
 @contextmanager
@@ -24,8 +25,7 @@ def explained(component: str, checkout: Checkout | None, folder: Path) -> Iterat
     try:
         yield
     except CommandFailed as error:
-        # a signal or a full disk says nothing about the code
-        if checkout is None or error.code < 0 or _NO_SPACE in error.output.lower():
+        if checkout is None or error.code < 0 or _NO_FAULT_OF_THE_CODE.search(error.output):
             raise
         where = checkout.state.path
         problems = list(_problems(error.output, folder, checkout))

@@ -43,6 +43,10 @@ def test_the_known_bad_version_has_all_its_runs() -> None:
     assert rule.answer([FAIL, PASS], needs_all=True) is None
     assert rule.answer([FAIL, PASS, PASS], needs_all=True) is Answer.BAD
     assert rule.answer([PASS, PASS, PASS], needs_all=True) is Answer.GOOD
+    # errors end its tries, and what was seen before counts
+    assert rule.answer([FAIL, ERROR, ERROR], needs_all=True) is None
+    assert rule.answer([FAIL, ERROR, ERROR, ERROR], needs_all=True) is Answer.BAD
+    assert rule.answer([PASS, ERROR, ERROR, ERROR], needs_all=True) is Answer.SKIPPED
 
 
 @pytest.mark.parametrize(("repeat", "at_least"), [(1, 1), (2, 1), (3, 2), (4, 4)])

@@ -50,6 +50,17 @@ def test_nothing_is_known_of_a_checkout() -> None:
     assert versions.known(written.model_copy(update={"source": Sources(etcd="./etcd")})) == []
 
 
+def test_a_bug_is_expected_unless_a_version_is_known_to_have_the_fix() -> None:
+    bug = library.find("member-update-forgets-learner")
+    shows = bug.written.shows
+    assert versions.expected_in(bug, lab(version="1.36", etcd="3.6.8")) is shows
+    fixed = lab(version="1.36", etcd="3.6.16")
+    assert versions.expected_in(bug, fixed) is not shows
+    # the checkout may not have the fix
+    checkout = fixed.model_copy(update={"source": Sources(etcd="./etcd")})
+    assert versions.expected_in(bug, checkout) is shows
+
+
 @pytest.mark.parametrize("minor", RELEASES)
 def test_the_releases_of_halab_have_no_known_bug(minor: str) -> None:
     assert versions.known(lab(version=minor)) == []

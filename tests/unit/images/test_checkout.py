@@ -341,6 +341,7 @@ def test_the_compilers_lines_name_the_files_of_the_checkout(server: Path, toolch
     [
         ("go: example.com/x@v1.0.0: unknown revision v1.0.0\n", BadUsage),
         ("a.go:1:1: write /tmp/x: no space left on device\n", HostProblem),
+        ("go.etcd.io/etcd: /go/tool/compile: signal: killed\n", CommandFailed),
     ],
 )
 def test_what_is_no_error_of_the_code_is_told_as_it_is(
