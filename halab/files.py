@@ -1,4 +1,4 @@
-"""Files: reading what people hand to halab (regular files up to a limit), replacing in one step, scratch folders."""
+"""Files: reading what people hand to halab (up to a limit), replacing in one step, scratch folders, locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from halab.errors import BadUsage, HostProblem
+from halab.errors import BadUsage, HalabError, HostProblem
 
 # For labs, scenarios, recipes and files of checks: what a person writes is far smaller.
 WRITTEN_BYTES = 1_000_000
@@ -153,3 +153,22 @@ def _remove_left(prefix: str) -> None:
                     shutil.rmtree(folder, ignore_errors=True)
                 finally:
                     os.close(descriptor)
+
+
+@contextmanager
+def locked(lock: Path, busy: HalabError) -> Iterator[None]:
+    """Hold a lock, and make its folder. Raises `busy` if another halab process holds it."""
+    # imported only here: `halab --help` needs no lock
+    from filelock import FileLock, Timeout
+
+    with writing(lock.parent):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout as error:
+        raise busy from error
+    try:
+        yield
+    finally:
+        held.release()

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from halab import files
@@ -60,20 +59,12 @@ _LINE: TypeAdapter[Plan | LoggedRun | Skipped] = TypeAdapter(Plan | LoggedRun | 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Make the folder of a search and lock it. Raises LabProblem if another command searches in it."""
-    with files.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise LabProblem(
-            f"another halab process searches in {folder}",
-            hint="wait until it ends, or interrupt it; for another search, use another folder (--in)",
-        ) from error
-    try:
+    busy = LabProblem(
+        f"another halab process searches in {folder}",
+        hint="wait until it ends, or interrupt it; for another search, use another folder (--in)",
+    )
+    with files.locked(folder / "lock", busy):
         yield
-    finally:
-        lock.release()
 
 
 class Log:

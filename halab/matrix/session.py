@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from halab import files
 from halab.campaign import lab_folders
 from halab.campaign import play as campaigns
 from halab.campaign.outcome import CampaignOutcome, CampaignRun
@@ -18,7 +17,6 @@ from halab.campaign.play import CampaignOptions
 from halab.campaign.temporary_campaign import play_on
 from halab.clock import RealClock
 from halab.errors import BadUsage, HalabError, LabProblem
-from halab.files import writing
 from halab.lifecycle.lab import LabDir, open_file
 from halab.lifecycle.temporary_lab import LabDeps
 from halab.machines.host import allocation
@@ -62,24 +60,22 @@ def locked(folder: Path) -> Iterator[None]:
                 f"the folder of the matrix has other files: {folder / others[0]}",
                 hint="choose another folder with --in FOLDER",
             )
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise LabProblem(
-            f"another halab process plays the matrix in {folder}",
-            hint="wait until it ends, or interrupt it; to play the same matrix twice, use another folder (--in)",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-        if not (folder / record.FILE).exists():
-            (folder / _LOCK).unlink(missing_ok=True)
-            if is_new and not any(folder.iterdir()):
-                folder.rmdir()
+    busy = LabProblem(
+        f"another halab process plays the matrix in {folder}",
+        hint="wait until it ends, or interrupt it; to play the same matrix twice, use another folder (--in)",
+    )
+    with files.locked(folder / _LOCK, busy):
+        try:
+            yield
+        finally:
+            _remove_if_unused(folder, is_new=is_new)
+
+
+def _remove_if_unused(folder: Path, *, is_new: bool) -> None:
+    if not (folder / record.FILE).exists():
+        (folder / _LOCK).unlink(missing_ok=True)
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def play(
