@@ -40,7 +40,7 @@ def test_what_init_writes_is_what_an_empty_file_means(tmp_path: Path) -> None:
     path.write_text(files.default_lab_file())
     assert load(path, LabFile) == LabFile()
     # what has no default is shown, and not written
-    without_default = {"provider_uri", "endpoint", "kubeadm", "images", "manifests", "setup"}
+    without_default = {"provider_uri", "endpoint", "kubeadm", "images", "manifests", "setup", "source"}
     for name in without_default:
         assert f"# {name}: " in path.read_text()
     assert yaml.safe_load(path.read_text()).keys() == LabFile.model_fields.keys() - without_default

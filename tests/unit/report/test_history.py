@@ -132,7 +132,8 @@ def test_comments_and_texts_are_no_other_steps() -> None:
     assert same.steps == run().steps != run(text=STOP.replace("10s", "11s")).steps
 
 
-def test_the_table_has_a_line_for_each_figure_and_a_drawing() -> None:
+def test_the_table_has_a_line_for_each_figure_and_a_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     lines = table.history(changed()).splitlines()
     assert lines[0] == "made-up: One API server is stopped"
     assert (
