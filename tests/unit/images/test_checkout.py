@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support import go_toolchain
 
 from halab import process
 from halab.errors import BadFile, BadUsage, CommandFailed, Corrupted, HalabError, HostProblem
@@ -41,11 +42,7 @@ SERVER = f"{ETCD}/server/v3"
 
 @pytest.fixture
 def toolchain(tmp_path: Path) -> Path:
-    folder = tmp_path / "toolchain"
-    folder.mkdir()
-    (folder / "go").write_text(TOOLCHAIN)
-    (folder / "go").chmod(0o755)
-    return folder
+    return go_toolchain.write(tmp_path / "toolchain", TOOLCHAIN)
 
 
 def module(folder: Path, name: str, *, requires: str = "", replaces: dict[str, str] | None = None) -> Path:

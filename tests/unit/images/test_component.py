@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support import go_toolchain
 
 from halab.config.kube_vip import KubeVip
 from halab.config.lab import LabFile
@@ -32,11 +33,7 @@ KUBE_VIP = component.kube_vip(KubeVip())
 
 @pytest.fixture
 def toolchain(tmp_path: Path) -> Path:
-    folder = tmp_path / "toolchain"
-    folder.mkdir()
-    (folder / "go").write_text(TOOLCHAIN)
-    (folder / "go").chmod(0o755)
-    return folder
+    return go_toolchain.write(tmp_path / "toolchain", TOOLCHAIN)
 
 
 def test_kube_vip_is_built_once_and_is_an_image_that_containerd_imports(toolchain: Path) -> None:

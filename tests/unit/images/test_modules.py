@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support import go_toolchain
 
 from halab.config.kubernetes import RELEASES
 from halab.errors import BadUsage, CommandFailed, HostProblem
@@ -43,10 +44,7 @@ UPSTREAM = {
 
 @pytest.fixture
 def toolchain(tmp_path: Path) -> Path:
-    folder = tmp_path / "toolchain"
-    folder.mkdir()
-    (folder / "go").write_text(TOOLCHAIN)
-    (folder / "go").chmod(0o755)
+    folder = go_toolchain.write(tmp_path / "toolchain", TOOLCHAIN)
     (folder / "go.mod.json").write_text(json.dumps(UPSTREAM))
     return folder
 
