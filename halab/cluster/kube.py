@@ -7,6 +7,7 @@ from typing import Any
 
 from halab.cluster.api import Api
 from halab.config.leader_roles import LEASED_ROLES
+from halab.topology.host_names import names_by_hostname
 from halab.topology.lab import Lab
 
 # The administrator's kubectl on a control plane.
@@ -84,11 +85,6 @@ def holders(leases: list[Mapping[str, Any]]) -> dict[str, str | None]:
             # a released lease has an empty string
             identities[name] = lease["spec"].get("holderIdentity") or None
     return identities
-
-
-def names_by_hostname(lab: Lab) -> dict[str, str]:
-    """Host name → what halab calls the machine."""
-    return {machine.hostname: machine.name for machine in lab.machines}
 
 
 def machine_of(holder: str, names: Mapping[str, str]) -> str:

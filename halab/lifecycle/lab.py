@@ -14,7 +14,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from halab.cluster import kube
 from halab.config import kubeadm_patches, kubernetes, lab_rules, own_file, yaml_source
 from halab.config.kubernetes import Release
 from halab.config.lab import AUTO, LabFile, ProviderKind
@@ -27,6 +26,7 @@ from halab.lifecycle import machine_info, sizes, versions
 from halab.machines.host import allocation, identity, remote_env
 from halab.machines.host.allocation import Allocation
 from halab.machines.work import Work
+from halab.topology.host_names import names_by_hostname
 from halab.topology.lab import Lab, plan
 
 NO_KEYS = "the keys of the lab's machines are missing from {work}, so nobody can log in to the machines"
@@ -265,7 +265,7 @@ def restoring(lab_dir: LabDir) -> str:
 def machine_called(lab: Lab, name: str) -> str:
     """The machine with this name or host name. Raises BadUsage if the lab has none."""
     known = [machine.name for machine in lab.machines]
-    found = name if name in known else kube.names_by_hostname(lab).get(name)
+    found = name if name in known else names_by_hostname(lab).get(name)
     if found:
         return found
     raise BadUsage(f"no such machine: {name}", hint=f"the lab {lab.name} has {', '.join(known)}")
