@@ -57,7 +57,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """`3m20s`, as in scenario files."""
     # imported only here: `halab --help` needs none of it
     from halab.config.quantities import format_duration
 
@@ -65,7 +66,7 @@ def _duration(seconds: float) -> str:
 
 
 def _limit(seconds: float | None) -> str:
-    return "" if seconds is None else f" (≤ {_duration(seconds)})"
+    return "" if seconds is None else f" (≤ {duration(seconds)})"
 
 
 class _Harmless:
@@ -146,18 +147,18 @@ class _Plain:
         def remind() -> None:
             while not ended.wait(_WAITING_LINE_SECONDS):
                 seen = f": {noted.last}" if noted.last else ""
-                self.say(f"… {what}, for {_duration(time.monotonic() - begun)}{seen}")
+                self.say(f"… {what}, for {duration(time.monotonic() - begun)}{seen}")
 
         threading.Thread(target=remind, daemon=True).start()
         try:
             yield noted
         except BaseException:
-            self.say(f"{_MARKS[False]} {what}, after {_duration(time.monotonic() - begun)}")
+            self.say(f"{_MARKS[False]} {what}, after {duration(time.monotonic() - begun)}")
             raise
         finally:
             ended.set()
         outcome = f": {noted.outcome}" if noted.outcome else ""
-        self.say(f"{noted.mark} {what} {_duration(time.monotonic() - begun)}{outcome}")
+        self.say(f"{noted.mark} {what} {duration(time.monotonic() - begun)}{outcome}")
 
 
 class _Live:
@@ -197,7 +198,7 @@ class _Live:
         finally:
             bars.remove_task(task)
             outcome = f": {noted.outcome}" if noted.outcome else ""
-            self.say(f"{noted.mark} {what} {_duration(time.monotonic() - begun)}{outcome}")
+            self.say(f"{noted.mark} {what} {duration(time.monotonic() - begun)}{outcome}")
             self._leave()
 
     def _enter(self) -> Bars:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from halab.cli.complete import drill_names
-from halab.cli.console import echo, table
+from halab.cli.console import duration, echo, table
 from halab.cli.drill_prove import reset_named, seed_option
 from halab.cli.options import file_option, json_option, lab_dir_of, print_json
-from halab.config.quantities import format_duration
 
 if TYPE_CHECKING:
     from halab.drill.benchmark import ResponderAttempt
@@ -87,7 +86,7 @@ def _lines(each: ResponderAttempt) -> Iterator[str]:
 
     outcome, response = each.outcome, each.response
     verdict = "skipped" if each.skipped else briefing.VERDICTS[each.verdict]
-    score = f", {outcome.score} % after {format_duration(outcome.seconds)}" if outcome else ""
+    score = f", {outcome.score} % after {duration(outcome.seconds)}" if outcome else ""
     yield f"{_MARKS[each.verdict]} {each.drill} (seed {each.seed}): {verdict}{score}"
     if each.reason:
         yield f"    {each.reason}"
@@ -108,7 +107,7 @@ def _print_scores(made: Sequence[ResponderAttempt]) -> None:
         [
             (score.drill, score.attempts, score.passed, score.errors,
              "-" if score.median_score is None else f"{score.median_score:g} %",
-             "-" if score.median_seconds is None else format_duration(score.median_seconds))
+             "-" if score.median_seconds is None else duration(score.median_seconds))
             for score in scores(made)
         ],
     )  # fmt: skip

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from halab.cli.console import echo, echo_raw
+from halab.cli.console import duration, echo, echo_raw
 from halab.cli.console import table as columns
 from halab.cli.options import FileGroup, json_option, print_json
-from halab.config.quantities import format_duration
 from halab.errors import ExitCode
 from halab.printable import counted
 
@@ -201,7 +200,7 @@ def _rows(shown: Forecast) -> Iterator[tuple[object, ...]]:
             yield cell.lab.name, cell.name, 0, 0, "skipped", cell.lacking
             continue
         time = shown.of(cell)
-        takes = f"{'up to' if time.is_limit else 'about'} {format_duration(round(time.seconds))}"
+        takes = f"{'up to' if time.is_limit else 'about'} {duration(round(time.seconds))}"
         done = shown.standing.done(cell)
         yield cell.lab.name, cell.name, shown.standing.plan.repeat, done, takes, time.source_in_words
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from halab.cli.console import echo
+from halab.cli.console import duration, echo
 from halab.cli.options import file_option, json_option, lab_dir_of, print_json
-from halab.config.quantities import format_duration
 
 
 @click.command("upgrade")
@@ -45,7 +44,7 @@ def upgrade_command(version: str | None, file: Path, as_json: bool) -> None:
                     "machines": machines, "leaders": done.seen.leaders})  # fmt: skip
         return
     for machine in change.machines:
-        echo(f"{machine.name}: {format_duration(round(machine.total_seconds))} ({machine})", err=True)
+        echo(f"{machine.name}: {duration(round(machine.total_seconds))} ({machine})", err=True)
     echo(
         f"the lab {change.lab.name} is steady with Kubernetes {release.kubernetes}; before, it had {change.before}",
         err=True,
