@@ -61,7 +61,12 @@ class Bisection:
         )
 
     def run(self, test: Test, progress: Progress) -> None:
-        """Test versions until the search is over. An error ends only the test of its version, except HostProblem."""
+        """Test versions until the search is over.
+
+        An error ends only the test of its version, which is tested once more: the error may have passed. A HostProblem
+        is raised.
+        """
+        failed: set[str] = set()
         while version := self.search.next:
             search = self.search
             suspects, tests = counted(len(search.suspects), "version"), counted(search.most_tests, "test")
@@ -76,6 +81,10 @@ class Bisection:
                 raise
             except HalabError as error:
                 why = one_line(error.message)
+                if version not in failed:
+                    failed.add(version)
+                    progress.say(f"{self.component} {version}: {why}; test it once more")
+                    continue
             if why:
                 self.log.add(Skipped(version, why))
             progress.say(self.in_words(version))

@@ -6,16 +6,16 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from halab.cli.bisect_lab import deciding, on_lab, play, rule_of
 from halab.cli.complete import scenario_names
 from halab.cli.console import echo
 from halab.cli.options import file_option, json_option, lab_dir_of, print_json
-from halab.errors import ExitCode, HalabError, HostProblem
+from halab.errors import ExitCode, HalabError
 from halab.printable import counted
 
 if TYPE_CHECKING:
@@ -31,28 +31,6 @@ _OTHER_ENDS = (
     "give an older --good or a later --bad; if the bug does not show in every run, give a higher --repeat; both need "
     "another folder: --in FOLDER"
 )
-_RULE = (
-    click.option(
-        "--repeat", type=click.IntRange(min=1), default=1, show_default=True,
-        help="Run the scenario up to this many times with each version or commit.",
-    ),
-    click.option(
-        "--at-least", type=click.IntRange(min=1), default=1, show_default=True,
-        help="Take a version or commit as bad if the bug shows in at least this many runs.",
-    ),
-    click.option(
-        "--shows", type=click.Choice(["fail", "pass"]), default="fail", show_default=True,
-        help="Take the bug as shown in a run with this verdict.",
-    ),
-    click.option("--seed", type=click.IntRange(min=0), help="Use this seed to choose random targets."),
-)  # fmt: skip
-
-
-def deciding(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that say what the runs of a version or a commit mean."""
-    for option in reversed(_RULE):
-        command = option(command)
-    return command
 
 
 @click.command("bisect")
@@ -97,8 +75,9 @@ def bisect_command(
 
     For each version that it tests, halab builds the lab of the lab file with that version of the component, runs the
     scenario and removes the lab. The versions are those that Go's module proxy lists, with pre-releases. Both given
-    versions are tested first. A run that ends in an error is no answer: it takes place again, and a version without
-    answers is skipped. Every run is in a log: after an interruption, the same command goes on from there.
+    versions are tested first. A run that ends in an error is no answer: it takes place again. A lab that does not come
+    up is built once more. A version without answers is skipped. Every run is in a log: after an interruption, the same
+    command goes on from there.
 
     The result is stated with a confidence, which comes from the number of runs: use --repeat for a bug that does not
     show in every run. Exit code: 0 the version was found, 3 it was not, 130 interrupted.
@@ -136,17 +115,6 @@ def bisect_command(
             shown.say("the same command goes on from here")
             raise
         return _report(bisection, folder, as_json=as_json)
-
-
-def rule_of(repeat: int, at_least: int, shows: str) -> Rule:
-    """The rule of these options. Raises BadUsage if they contradict each other."""
-    from halab.bisect.answer import Rule
-    from halab.config.twin import Verdict
-    from halab.errors import BadUsage
-
-    if at_least > repeat:
-        raise BadUsage(f"--at-least {at_least} is more than --repeat {repeat}")
-    return Rule(repeat, at_least, Verdict(shows))
 
 
 def _require_versions(lab_dir: LabDir, component: str, good: str, bad: str, also: tuple[str, ...]) -> None:
@@ -232,50 +200,6 @@ def _remove_left(file: Path) -> None:
     if allocation.of(lab_dir.work.path):
         shown.say(f"remove the lab {lab_dir.name}, which is still up: an earlier halab was killed")
         temporary_deps(keep=False).down(lab_dir, shown)
-
-
-def on_lab(file: Path, runs: Callable[[], CampaignOutcome]) -> tuple[CampaignOutcome | None, str]:
-    """Build a lab, run scenarios on it, and remove it. Return what took place, and why runs are missing.
-
-    Raises HostProblem, which other versions and commits would meet, too.
-    """
-    from halab.cli.console import progress
-    from halab.cli.lab import temporary_deps
-    from halab.lifecycle.temporary_lab import removed_afterwards
-
-    lab_dir, shown = lab_dir_of(file), progress()
-    deps = replace(temporary_deps(keep=False), removed_hint="halab has removed the lab; its runs stay")
-    try:
-        with removed_afterwards(lab_dir, shown, deps, keep=False):
-            deps.up(lab_dir, shown)
-            outcome = runs()
-    except HostProblem:
-        raise
-    except HalabError as error:
-        shown.say("\n".join(filter(None, (error.message, error.hint))))
-        return None, error.message
-    if outcome.was_interrupted:
-        raise KeyboardInterrupt
-    if isinstance(outcome.error, HostProblem):
-        raise outcome.error
-    return outcome, outcome.error.message if outcome.error else ""
-
-
-def play(
-    file: Path,
-    script: Script,
-    rule: Rule,
-    is_enough: Callable[[Sequence[CampaignRun]], bool],
-    *,
-    seed: int | None,
-) -> CampaignOutcome:
-    """Run a scenario until its runs say enough."""
-    from halab.cli.run import Choice, run_campaign
-
-    choice = Choice(file, (script.name,), False, (), seed, fail_fast=False, keep=False, as_json=True)
-    return run_campaign(
-        choice, lambda run: None, repeat=rule.most_runs, scripts=[script], is_enough=is_enough
-    )
 
 
 def _report(bisection: Bisection, folder: Path, *, as_json: bool) -> int:

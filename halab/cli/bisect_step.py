@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from halab.cli.bisect import deciding, on_lab, play, rule_of
+from halab.cli.bisect_lab import deciding, on_lab, play, rule_of
 from halab.cli.complete import scenario_names
 from halab.cli.console import echo
 from halab.cli.options import file_option, lab_dir_of

@@ -91,7 +91,11 @@ class Go:
                 raise BadUsage(f"no such version in Go's module proxy: {name}") from error
             if _REFUSED in error.message:
                 raise BadUsage(f"Go's module proxy refuses this version: {name}") from error
-            raise
+            raise CommandFailed(
+                f"Go could not download {name}: {_reason(error.output)}",
+                code=error.code,
+                output=error.output,
+            ) from error
         facts = json.loads(output)
         return Module(name, facts["Sum"], Path(facts["GoMod"]))
 
@@ -149,6 +153,13 @@ class Go:
         return process.run(
             [self.program or "go", *argv], timeout_seconds=timeout_seconds, cwd=cwd, env=_ENVIRONMENT
         ).output
+
+
+def _reason(printed: str) -> str:
+    """The error in what `go mod download -json` has printed."""
+    # the tail of the output: its braces are on lines of their own
+    found = re.search(r'^\s*"Error": (".*")$', printed, re.MULTILINE)
+    return str(json.loads(found[1])) if found else printed
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -38,6 +38,8 @@ def patches(work: Work) -> dict[str, bytes]:
 def images(work: Work, components: Sequence[str]) -> list[ComponentImage]:
     """The images of these components, with which the lab was built. Raises LabProblem if one is no longer there."""
     found = [image for image in _read(work) if image.component in components]
+    if missing := sorted(set(components) - {image.component for image in found}):
+        raise LabProblem(f"the lab was not built with {', '.join(missing)} from source code", hint=_REBUILD)
     for image in found:
         if not Path(image.archive.path).is_file():
             raise LabProblem(

@@ -95,6 +95,21 @@ def test_a_version_that_cannot_be_built_is_skipped_with_its_reason(tmp_path: Pat
     assert found.in_words("3.6.7") == "etcd 3.6.7: not tested, the bug showed in 0 of 0 runs"
 
 
+def test_an_error_that_has_passed_costs_no_version(tmp_path: Path) -> None:
+    found, said = bisection(tmp_path, Rule()), Recorded()
+    runs = Runs(found, {}, first_bad=4)
+    failing = [LabProblem("an image could not be fetched")]
+
+    def test(version: str, is_enough: Callable[[Sequence[Verdict]], bool]) -> None:
+        if version == "3.6.4" and failing:
+            raise failing.pop()
+        runs(version, is_enough)
+
+    found.run(test, said)
+    assert found.search.suspects == ("3.6.4",)
+    assert "etcd 3.6.4: an image could not be fetched; test it once more" in said.lines
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), HostProblem("no engine")])
 def test_what_ends_the_search_is_no_answer_and_the_search_goes_on(
     error: BaseException, tmp_path: Path

@@ -98,6 +98,8 @@ def test_the_result_can_be_printed_as_json(stage: Stage, labs: dict[str, Any], c
     assert 0 < said["confidence"] < 1 and said["problem"] is None
     by_version = {version["version"]: version for version in said["versions"]}
     assert by_version["3.6.5"]["why"] == "etcd does not start"
+    # an error may have passed the second time
+    assert ups(stage).count("3.6.5") == 2
     assert (by_version["3.6.6"]["shown"], by_version["3.6.6"]["judged"]) == (1, 1)
     assert len(by_version["3.6.6"]["runs"]) == 1
 
@@ -322,7 +324,13 @@ def test_a_defect_is_no_bad_commit(
     assert said in capsys.readouterr().err
 
 
-def test_an_error_of_the_removal_is_told(stage: Stage, from_source: dict[str, Any], capsys: Shown) -> None:
-    stage.errors["down"] = HalabError("cannot remove")
-    assert main(["bisect-step", NAME]) == 125
-    assert "cannot remove" in capsys.readouterr().err
+@pytest.mark.parametrize("error", [HalabError("cannot remove"), HostProblem("no engine")])
+def test_runs_are_an_answer_when_their_lab_cannot_be_removed(
+    error: HalabError, stage: Stage, from_source: dict[str, Any], capsys: Shown
+) -> None:
+    from_source["source"] = "fail"
+    stage.errors["down"] = error
+    assert main(["bisect-step", NAME]) == 1
+    shown = capsys.readouterr().err
+    assert error.message in shown and "was not removed; remove it with `halab down" in shown
+    assert json.loads(Path("bisect-steps.jsonl").read_text())["answer"] == "bad"

@@ -190,5 +190,11 @@ def test_a_version_that_the_proxy_does_not_give_is_a_usage_error(
 
 def test_another_failure_of_go_is_not_about_the_version(toolchain: Path) -> None:
     (toolchain / "go").write_text("#!/bin/sh\necho 'dial tcp: no route to host'\nexit 1\n")
-    with pytest.raises(CommandFailed, match="no route to host"):
+    with pytest.raises(
+        CommandFailed, match="could not download example.com/etcd@v3.6.99: dial tcp: no route to"
+    ):
+        Go(toolchain / "go").download("example.com/etcd@v3.6.99", timeout_seconds=5)
+    answer = '{\n\t"Path": "example.com/etcd",\n\t"Error": "dial tcp: \\"proxy\\" is away"\n}'
+    (toolchain / "go").write_text(f"#!/bin/sh\ncat <<'END'\n{answer}\nEND\nexit 1\n")
+    with pytest.raises(CommandFailed, match='could not download .*: dial tcp: "proxy" is away$'):
         Go(toolchain / "go").download("example.com/etcd@v3.6.99", timeout_seconds=5)

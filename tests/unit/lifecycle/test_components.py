@@ -181,6 +181,8 @@ def test_a_machine_that_is_made_anew_gets_the_build_of_the_lab(from_source: LabD
     from_source.work.write(source_record.record(built))
     assert source_record.states(from_source.work) == {"etcd": STATE}
     assert components.cached(from_source) == built
+    with pytest.raises(LabProblem, match="the lab was not built with coredns from source code"):
+        source_record.images(from_source.work, ["etcd", "coredns"])
     assert source_record.patches(from_source.work) == {}
     (from_source.file.parent / "source.diff").write_text("--- a\n")
     assert source_record.patches(from_source.work) == {"etcd": b"--- a\n"}
