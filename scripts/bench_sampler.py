@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -28,6 +31,9 @@ LANES = 4
 # Longer than the sampler's time limit: questions that were asked in one cut end before the next.
 _BETWEEN_SECONDS = 2.6
 _COST_SECONDS = 20
+# Other work that takes all of the processor, for each core.
+BUSY_PER_CORE = 6
+_BUSY_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ def main() -> None:
         make_credentials(folder)
         with CutServer(folder).running() as server:
             cost(folder, server.port)
+            beside_work(folder, server.port)
             errors(folder, server)
 
 
@@ -91,6 +98,27 @@ def cost(folder: Path, port: int) -> None:
     used = _cpu_seconds(_config(folder, probes), _COST_SECONDS) - started
     share = 100 * used / _COST_SECONDS / len(probes)
     print(f"{'sampler: a probe at 10 Hz, % of a core':<52} {share:8.1f}", flush=True)
+
+
+def beside_work(folder: Path, port: int) -> None:
+    """Print in how many questions the sampler stood still while all cores had other work, in percent."""
+    count = BUSY_PER_CORE * (os.cpu_count() or 1)
+    config = _config(folder, [_probe(f"lane-{number}", port, 10.0) for number in range(LANES)])
+    # each in its own session, because Linux divides the processor by sessions
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+        for _ in range(count)
+    ]
+    try:
+        with launcher.sampling(config, folder / "sampler.log"):
+            time.sleep(_BUSY_SECONDS)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    samples = list(read_samples(Path(config.samples)))
+    share = 100 * sum(sample.stalled > 0 for sample in samples) / len(samples)
+    print(f"{f'sampler: stood still beside {count} busy processes, %':<52} {share:8.1f}", flush=True)
 
 
 def _cpu_seconds(config: launcher.SamplerConfig, seconds: float) -> float:

@@ -45,7 +45,7 @@ from halab.scenario.sampler.object_clients import SERVICE_PATH, Lister, NodeClie
 from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.record_source import Records
 from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
-from halab.scenario.sampler.stalls import Pulse
+from halab.scenario.sampler.stalls import Pulse, come_first
 from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, StateSource
 from halab.scenario.sampler.streams import Stream
 from halab.topology.lab import ETCD_PORT
@@ -324,6 +324,7 @@ def main() -> int:
     config = SamplerConfig.from_json(sys.stdin.readline())
     if config.permit is not None and not Permit(Path(config.permit)).take():
         return code
+    come_first()
     try:
         asyncio.run(SamplerProcess(config).run())
     except* HostProblem as problems:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import pytest
 
-from halab.scenario.sampler.stalls import Pulse
+from halab.scenario.sampler.stalls import Pulse, come_first
 
 
 class Moment:
@@ -56,3 +59,22 @@ def test_a_stall_is_known_before_the_next_beat(moment: Moment) -> None:
 def test_two_stops_add_up(moment: Moment) -> None:
     pulse = beating(moment, 100.1, 101.2, 101.3, 102.4)
     assert pulse.stood_still(100.0) == pytest.approx(2.0)
+
+
+def test_the_sampler_comes_before_other_work_and_its_children_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, int, Any]] = []
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *words: asked.append(words))
+    come_first()
+    [(process, policy, parameters)] = asked
+    assert (process, policy) == (0, os.SCHED_RR | os.SCHED_RESET_ON_FORK)
+    assert parameters.sched_priority == os.sched_get_priority_min(os.SCHED_RR)
+
+
+def test_without_the_right_to_it_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*words: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    come_first()
