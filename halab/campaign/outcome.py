@@ -43,7 +43,7 @@ class CampaignOutcome:
     """`not_run` are the planned runs that did not take place. `error` ended the campaign early, if one did."""
 
     seed: int
-    planned: Sequence[PlannedRun]
+    planned: list[PlannedRun]
     started: datetime
     seconds: float = 0.0
     runs: list[CampaignRun] = field(default_factory=list)

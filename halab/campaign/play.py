@@ -40,7 +40,7 @@ class CampaignOptions:
     With `proving` the expected verdict of a run is the one its losing twin promises, else a pass. With `ends_hanging`,
     a run that takes twice as long as the sum of its limits is ended, as is healing after a run that takes ten minutes.
     Then the lab is rebuilt. `is_enough` is asked after each run whether the runs so far say enough: then no others take
-    place.
+    place. `following` is asked after the last planned run for one more.
     """
 
     fail_fast: bool = False
@@ -48,6 +48,7 @@ class CampaignOptions:
     proving: bool = False
     ends_hanging: bool = False
     is_enough: Callable[[Sequence[CampaignRun]], bool] = lambda runs: False
+    following: Callable[[Sequence[CampaignRun]], PlannedRun | None] = lambda runs: None
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def play(
     is not up or is in use, or an earlier fault is still open.
     """
     begun = RealClock().now()
-    outcome = CampaignOutcome(seed, planned, datetime.now().astimezone())
+    outcome = CampaignOutcome(seed, list(planned), datetime.now().astimezone())
     campaign = _RunningCampaign(lab_dir, planned, progress, options, on_run, deps, outcome)
     try:
         campaign.play()
@@ -151,6 +152,7 @@ class _RunningCampaign:
                 self._stop(f"unexpected verdict of {planned}: {run.result.verdict}")
             if self._options.is_enough(self._outcome.runs):
                 self.is_stopped, self._outcome.why_not_run = True, _ENOUGH
+            self._add_following()
             hung = _HUNG if run.is_over_limit else _UNHEALED if self._is_unhealed else ""
             damage = hung or self._deps.find_damage(run.folder)
             if damage and self._options.keep:
@@ -167,6 +169,11 @@ class _RunningCampaign:
                 return replace(done, why=one_line(remaining))
             self._record(done)
         return None
+
+    def _add_following(self) -> None:
+        if not self.queue and not self.is_stopped and (more := self._options.following(self._outcome.runs)):
+            self.queue.append(more)
+            self._outcome.planned.append(more)
 
     def _play_one(self, session: Session, planned: PlannedRun) -> CampaignRun:
         limit = longest_seconds(planned.script.scenario, session.lab.patience)

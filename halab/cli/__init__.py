@@ -41,6 +41,7 @@ _COMMANDS = {
     "prove": "run",
     "compare": "compare",
     "matrix": "matrix",
+    "soak": "soak",
     "bugs": "bugs",
     "bisect": "bisect",
     "bisect-step": "bisect_step",
