@@ -44,8 +44,8 @@ def soak_command(
     hold different data, if a revision falls, if a fault has no effect, or if the lab is not steady within 8 minutes.
 
     The soak ends with the first round that fails. Its scenario is in the folder of the run, and halab prints the
-    command that plays it again. A round that ends in an error is no failure: halab repairs the lab and goes on. The soak
-    also ends after three such rounds in a row. Exit code: 0 all rounds passed, 1 one failed, 3 a round ended in an
+    command that plays it again. A round that ends in an error is no failure: halab repairs the lab and goes on. After
+    three such rounds in a row, the soak ends, too. Exit code: 0 all rounds passed, 1 one failed, 3 a round ended in an
     error, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
 
     \b

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from halab.campaign import play as campaigns
 from halab.campaign.outcome import CampaignOutcome, CampaignRun
 from halab.campaign.plan import PlannedRun
 from halab.campaign.play import REAL_DEPS, CampaignDeps, CampaignOptions
-from halab.campaign.play import play as play_campaign
 from halab.clock import Clock, Deadline, RealClock
 from halab.config.twin import Verdict
 from halab.lifecycle.lab import LabDir
@@ -65,7 +65,7 @@ def play(
 
     options = CampaignOptions(ends_hanging=True, following=following)
     first = [planned_round(seed, 1, choices)]
-    return play_campaign(lab_dir, first, progress, options, seed=seed, on_run=on_run, deps=deps)
+    return campaigns.play(lab_dir, first, progress, options, seed=seed, on_run=on_run, deps=deps)
 
 
 def planned_round(seed: int, number: int, choices: Choices) -> PlannedRun:
