@@ -65,6 +65,10 @@ class Scenario(Model):
     recover: Recover
     ledger: LedgerScope = LedgerScope.ALL
     revision: RevisionRule = RevisionRule.NEVER_FALLS
+    linearizable: bool = Field(
+        False,
+        description="whether clients also read and write a few keys of etcd, which must be linearizable",
+    )
     probes: ProbeOptions = ProbeOptions()
     checks: tuple[Text, ...] = ()
     twin: Twin

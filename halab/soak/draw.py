@@ -21,11 +21,15 @@ _RECOVERY = {"steady": "within 8m"}
 
 @dataclass(frozen=True)
 class Choices:
-    """What the rounds of a soak are drawn from. A round has up to `most_faults` faults."""
+    """What the rounds of a soak are drawn from. A round has up to `most_faults` faults.
+
+    `linearizable`: whether reads and writes of keys of etcd are checked, too.
+    """
 
     groups: Sequence[Group]
     acts: Sequence[Act]
     most_faults: int = 3
+    linearizable: bool = True
 
 
 @dataclass
@@ -42,14 +46,15 @@ def script_of(seed: int, number: int, choices: Choices) -> Script:
     """The round of that number as a scenario. It depends on nothing but the arguments."""
     name = f"soak-{seed}-{number}"
     # a seed for each round: any of them can be drawn without those before it
-    content = _as_scenario(seed, number, _Round(random.Random(f"{seed}/{number}"), choices))
+    drawn = _Round(random.Random(f"{seed}/{number}"), choices)
+    content = _as_scenario(seed, number, drawn, linearizable=choices.linearizable)
     text = f"# Round {number} of `halab soak --seed {seed}`, in which it has the seed {seed + number}.\n"
     text += yaml_text.dump(content)
     path = Path(f"{name}.yml")
     return Script(name, path, loading.loads(text, str(path), Scenario), text.encode())
 
 
-def _as_scenario(seed: int, number: int, drawn: _Round) -> dict[str, Any]:
+def _as_scenario(seed: int, number: int, drawn: _Round, *, linearizable: bool) -> dict[str, Any]:
     return {
         "title": f"Round {number} of a soak with seed {seed}",
         "teaches": "Faults that a seed has drawn: whatever they are, no acknowledged write may be lost.",
@@ -57,6 +62,7 @@ def _as_scenario(seed: int, number: int, drawn: _Round) -> dict[str, Any]:
         "needs": drawn.needs,
         "steps": drawn.steps,
         "recover": _RECOVERY,
+        "linearizable": linearizable,
         "twin": {"replace": {drawn.shown: "nothing"}, "verdict": "fail"},
     }
 

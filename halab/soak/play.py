@@ -10,6 +10,8 @@ from halab.campaign.plan import PlannedRun
 from halab.campaign.play import REAL_DEPS, CampaignDeps, CampaignOptions
 from halab.clock import Clock, Deadline, RealClock
 from halab.config.twin import Verdict
+from halab.errors import HostProblem
+from halab.images import linearizability_checker
 from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
 from halab.soak.draw import Choices, script_of
@@ -27,6 +29,7 @@ def choices_of(
     seed: int,
     most_faults: int,
     deps: CampaignDeps = REAL_DEPS,
+    obstacle: Callable[[], HostProblem | None] = linearizability_checker.obstacle,
 ) -> Choices:
     """What the rounds on this lab are drawn from. `faults` are the names of the only faults to use.
 
@@ -34,7 +37,13 @@ def choices_of(
     """
     with deps.open_session(lab_dir, progress, seed) as session:
         groups = groups_of(session.lab)
-        return Choices(groups, acts_of(groups, session.capabilities.lacking, faults), most_faults)
+        acts = acts_of(groups, session.capabilities.lacking, faults)
+    if problem := obstacle():
+        progress.say(f"reads are not checked: {problem.message}")
+    else:
+        # before the first round: it takes half a minute
+        linearizability_checker.program(progress)
+    return Choices(groups, acts, most_faults, linearizable=problem is None)
 
 
 def play(

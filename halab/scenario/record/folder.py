@@ -187,6 +187,16 @@ class RunFolder:
         return self.path / "states.jsonl"
 
     @property
+    def operations(self) -> Path:
+        """Reads and writes of keys of etcd; there is no such file unless the scenario says `linearizable: true`."""
+        return self.path / "operations.jsonl"
+
+    @property
+    def operations_page(self) -> Path:
+        """A picture of the operations on a key that were not linearizable."""
+        return self.path / "operations.html"
+
+    @property
     def checks(self) -> Path:
         return self.path / "checks.xml"
 

@@ -21,9 +21,9 @@ _EVENTS = (
     events.RunStarted, events.LabSet, events.Steady, events.StepStarted, events.StepEnded, events.FaultStarted,
     events.FaultInjected, events.HealStarted, events.Healed, events.HealFailed, events.FaultRefused,
     events.JoinEnded, events.Fact, events.ExpectationStarted, events.ExpectationEnded, events.SamplerStarted,
-    events.SamplerStopped, events.Ledger, events.Members, events.Audit, events.Checks, events.Skipped,
-    game_day_events.Note, game_day_events.WritesRead, game_day_events.Stopped, events.RunInterrupted,
-    events.Error, events.RunEnded,
+    events.SamplerStopped, events.Ledger, events.Members, events.Operations, events.Audit, events.Checks,
+    events.Skipped, game_day_events.Note, game_day_events.WritesRead, game_day_events.Stopped,
+    events.RunInterrupted, events.Error, events.RunEnded,
 )  # fmt: skip
 # All events by their names in the file.
 EVENTS: dict[str, type[Event]] = {kind.event: kind for kind in _EVENTS}

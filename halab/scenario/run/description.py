@@ -67,6 +67,7 @@ def as_data(script: Script) -> dict[str, Any]:
         ],
         "ledger": str(scenario.ledger),
         "revision": str(scenario.revision),
+        "linearizable": scenario.linearizable,
         "checks": list(scenario.checks),
         "twin": {
             "change": _change(scenario),

@@ -31,10 +31,10 @@ from halab.machines.work import Work
 from halab.printable import brief_value
 from halab.progress import Progress
 from halab.scenario.record import events
-from halab.scenario.record.events import SteadyCheckPoint
+from halab.scenario.record.events import Linearity, SteadyCheckPoint
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
-from halab.scenario.run import checks, duration, facts, joiner, ledger, probe_objects
+from halab.scenario.run import checks, duration, facts, joiner, ledger, linearizability, probe_objects
 from halab.scenario.run.injector import Injector
 from halab.scenario.run.observer import Observer
 from halab.scenario.sampler import launcher
@@ -127,6 +127,9 @@ class ScenarioRun:
                 ledger.open_namespace(self._context.api, namespace)
                 undo.callback(self._close, namespace)
                 objects = self._make_objects(f"{namespace}-probes", undo)
+                if self._scenario.linearizable:
+                    linearizability.clear(self._site.guests, self._lab)
+                    undo.callback(linearizability.clear_at_the_end, self._site.guests, self._lab)
                 try:
                     with (
                         afterwards(self._count_samples),
@@ -139,7 +142,7 @@ class ScenarioRun:
                 except Unable:
                     # the timeline says which fault was refused and why; nothing was done
                     return [self._audit]
-            return [partial(self._read_back, namespace), self._check, self._audit]
+            return [partial(self._read_back, namespace), self._check_operations, self._check, self._audit]
         return [self._audit]
 
     def _count_samples(self) -> None:
@@ -280,6 +283,7 @@ class ScenarioRun:
             objects=objects,
             options=self._scenario.probes,
             tunnel=self._context.api.tunnel,
+            operations=self._folder.operations if self._scenario.linearizable else None,
         )  # fmt: skip
 
     @contextmanager
@@ -310,6 +314,13 @@ class ScenarioRun:
                 f"{len(reading.missing)} lost" if reading.missing else "none lost",
                 is_good=not reading.missing or self._scenario.ledger is not LedgerScope.ALL,
             )
+
+    def _check_operations(self) -> None:
+        if self._scenario.linearizable:
+            with self._context.progress.step("check the reads and writes of etcd's keys") as shown:
+                found = linearizability.check(self._folder, self._context.progress)
+                self._timeline.add(found)
+                shown.done(str(found.result), is_good=found.result is Linearity.OK)
 
     def _check(self) -> None:
         """Run the testinfra files of the scenario; their results are in the folder."""

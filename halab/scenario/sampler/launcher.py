@@ -53,7 +53,8 @@ class SamplerConfig:
     numbered from `first_write` on: a namespace may have writes of an earlier sampler. One of `address_machines` has the
     `virtual_address`. The host of the probes through the load balancer may be a name: it has the `api_addresses`.
     With DNS, clients ask the `name_server` for them. Without `reads_states`, the sampler only asks probes. A sampler
-    with a `permit` runs in the background, until that file is gone, but at most a day.
+    with `operations` also reads and writes keys of etcd, and records that in this file. One with a `permit` runs in the
+    background, until that file is gone, but at most a day.
     """
 
     probes: list[Probe]
@@ -81,6 +82,7 @@ class SamplerConfig:
     objects: Objects = Objects()
     first_write: int = 1
     reads_states: bool = True
+    operations: str | None = None
     permit: str | None = None
 
     def to_json(self) -> str:
@@ -113,6 +115,7 @@ def sampler_config(
     options: ProbeOptions = DEFAULT_OPTIONS,
     tunnel: str | None = None,
     first_write: int = 1,
+    operations: Path | None = None,
 ) -> SamplerConfig:
     """The configuration for a lab; `extra` are probes in addition to those of every run."""
     return SamplerConfig(
@@ -140,6 +143,7 @@ def sampler_config(
         named_states=sorted(named_states),
         objects=objects or Objects(),
         first_write=first_write,
+        operations=str(operations) if operations else None,
     )
 
 

@@ -42,6 +42,7 @@ from halab.scenario.sampler.named_sources import (
     VoterCount,
 )
 from halab.scenario.sampler.object_clients import SERVICE_PATH, Lister, NodeClient, NotAsked, PodStarter
+from halab.scenario.sampler.operations import Operations
 from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.record_source import Records
 from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
@@ -109,6 +110,7 @@ class SamplerProcess:
                 group.create_task(self._pulse.run()),
                 group.create_task(self._watch_permit()),
                 *self._ask_probes(group, questions),
+                *self._operate(group),
                 *self._read_states(group, questions),
             ]
             await self._stop.wait()
@@ -142,6 +144,13 @@ class SamplerProcess:
             yield group.create_task(
                 at_fixed_rate(probe.rate_hertz, offset, partial(self._begin, questions, probe, client))
             )
+
+    def _operate(self, group: TaskGroup) -> Iterator[Task[None]]:
+        config = self._config
+        if config.operations:
+            write, limit = Sink(Path(config.operations)).write, config.time_limit_seconds
+            for client in Operations(self._members(), config.origin, limit, write).clients():
+                yield group.create_task(client.run())
 
     def _client(self, probe: Probe) -> Client:
         config, limit = self._config, self._limit_seconds(probe)
@@ -233,14 +242,8 @@ class SamplerProcess:
         config, identity, limit = self._config, self._identity, self._config.state_limit_seconds
         views = Views(len(config.members))
         sources: list[StateSource] = [
-            EtcdMember(
-                machine,
-                Server(address, ETCD_PORT, identity.etcd, config.tunnel),
-                views,
-                config.origin,
-                limit,
-            )
-            for machine, address in config.members.items()
+            EtcdMember(machine, server, views, config.origin, limit)
+            for machine, server in self._members().items()
         ]
         servers = [
             Server(address, API_PORT, identity.administrator, config.tunnel)
@@ -258,12 +261,16 @@ class SamplerProcess:
             sources.append(Records(config.name_server, config.control_planes, config.origin))
         return [*sources, *self._named_sources(servers)]
 
+    def _members(self) -> dict[str, Server]:
+        """The etcd members by machine."""
+        return {
+            machine: Server(address, ETCD_PORT, self._identity.etcd, self._config.tunnel)
+            for machine, address in self._config.members.items()
+        }
+
     def _named_sources(self, api_servers: Sequence[Server]) -> Iterator[StateSource]:
         config, limit = self._config, self._config.state_limit_seconds
-        members = [
-            Server(address, ETCD_PORT, self._identity.etcd, config.tunnel)
-            for address in config.members.values()
-        ]
+        members = list(self._members().values())
         for fact in ADDRESS_FACTS:
             if fact in config.named_states:
                 servers = members if fact.is_of_etcd else api_servers

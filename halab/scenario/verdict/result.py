@@ -21,6 +21,7 @@ class PromiseKind(StrEnum):
     LEDGER = "ledger"
     MEMBERS = "members"
     REVISION = "revision"
+    LINEARIZABLE = "linearizable"
     CHECK = "check"
     AUDIT = "audit"
     RUN = "run"

@@ -1,4 +1,4 @@
-"""Promises that no acknowledged write is lost: the ledger, the data of every etcd member, and its revisions."""
+"""Promises about the data: the ledger, what every etcd member holds, its revisions, its answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from halab.config.fault_facts import DataLoss, facts_of
 from halab.config.scenario import LedgerScope, RevisionRule
 from halab.scenario.record import events
-from halab.scenario.record.events import StateReading
+from halab.scenario.record.events import Linearity, StateReading
 from halab.scenario.record.history import History
 from halab.scenario.verdict.judgement import Citation
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
@@ -22,6 +22,7 @@ def outcomes(history: History) -> Iterator[PromiseOutcome]:
     yield _ledger(history)
     yield from _members(history)
     yield from _revision(history)
+    yield from _linearizable(history)
 
 
 def _ledger(history: History) -> PromiseOutcome:
@@ -135,6 +136,32 @@ def _revision(history: History) -> Iterator[PromiseOutcome]:
         yield replace(outcome, seen=f"no revision went back in {count} readings")
     else:
         yield replace(outcome, standing=PromiseStatus.UNJUDGED, seen="no member reported its revision")
+
+
+def _linearizable(history: History) -> Iterator[PromiseOutcome]:
+    """Nothing unless the scenario asks for it."""
+    if not history.scenario.linearizable:
+        return
+    outcome = PromiseOutcome(
+        PromiseKind.LINEARIZABLE, "linearizable", "reads and writes of etcd's keys are linearizable",
+        "they were not checked", PromiseStatus.UNJUDGED,
+    )  # fmt: skip
+    for t, checked in history.events(events.Operations):
+        counted = f"{checked.reads} reads and {checked.writes} writes, {checked.unknown} of unknown outcome"
+        outcome = replace(outcome, at=t, seen=counted)
+        if checked.result is Linearity.ILLEGAL:
+            # a later check cannot undo what an earlier one found
+            yield replace(outcome, standing=PromiseStatus.BROKEN, seen=f"{checked.seen} ({counted})")
+            return
+        if checked.result is Linearity.UNKNOWN:
+            outcome = replace(
+                outcome, standing=PromiseStatus.UNJUDGED, seen=f"the time of the check was over: {counted}"
+            )
+        elif checked.reads and checked.writes:
+            outcome = replace(outcome, standing=PromiseStatus.KEPT)
+        else:
+            outcome = replace(outcome, standing=PromiseStatus.UNJUDGED)
+    yield outcome
 
 
 def _backward(readings: Sequence[StateReading]) -> Iterator[tuple[StateReading, StateReading]]:

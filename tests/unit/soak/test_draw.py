@@ -14,6 +14,7 @@ from halab.config.expectation import ProbeExpectation
 from halab.config.scenario import Scenario
 from halab.config.step import Expect, Heal, Inject
 from halab.config.targets import ROLES
+from halab.config.twin import Verdict
 from halab.faults.catalogue import FAULTS
 from halab.soak.draw import Choices, script_of
 from halab.soak.menu import acts_of, groups_of
@@ -103,4 +104,4 @@ def test_a_round_has_the_names_of_its_soak(tmp_path: Path) -> None:
     assert script.content.decode().startswith(
         "# Round 7 of `halab soak --seed 42`, in which it has the seed 49.\n"
     )
-    assert script.scenario.twin.verdict == "fail"
+    assert script.scenario.twin.verdict is Verdict.FAIL

@@ -13,16 +13,18 @@ from support.fakes import FakeClock, lab_of
 from support.stage import Stage
 
 from halab.campaign.outcome import CampaignOutcome
-from halab.errors import LabProblem
+from halab.errors import HostProblem, LabProblem
 from halab.faults.capabilities import Capabilities
+from halab.images import linearizability_checker
 from halab.soak.draw import Choices
 from halab.soak.menu import acts_of, groups_of
-from halab.soak.play import choices_of, play, planned_round
+from halab.soak.play import choices_of, planned_round, play
 
 GROUPS = groups_of(lab_of(name="ha"))
 CHOICES = Choices(GROUPS, acts_of(GROUPS, {}))
 SEED = 42
 ROUND_SECONDS = 60.0
+NO_GO = HostProblem("Go is not installed on this host")
 
 
 @pytest.fixture
@@ -100,11 +102,34 @@ def deps_for(stage: Stage, **written: Any) -> Any:
 
 
 def test_the_faults_are_those_that_the_lab_supports(stage: Stage) -> None:
-    found = choices_of(stage.lab_dir, stage.progress, seed=1, most_faults=2, deps=deps_for(stage))
+    found = choices_of(
+        stage.lab_dir, stage.progress, seed=1, most_faults=2, deps=deps_for(stage), obstacle=lambda: NO_GO
+    )
     assert found.most_faults == 2
     assert found.groups == GROUPS
     names = {act.fault for act in found.acts}
     assert "delay-packets" not in names and "kill-process" in names
+
+
+def test_without_go_reads_are_not_checked(stage: Stage) -> None:
+    found = choices_of(
+        stage.lab_dir, stage.progress, seed=1, most_faults=2, deps=deps_for(stage), obstacle=lambda: NO_GO
+    )
+    assert not found.linearizable
+    assert stage.progress.lines == ["reads are not checked: Go is not installed on this host"]
+    assert not planned_round(1, 1, found).script.scenario.linearizable
+
+
+def test_with_go_the_program_that_checks_reads_is_built_first(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[object] = []
+    monkeypatch.setattr(linearizability_checker, "program", built.append)
+    found = choices_of(
+        stage.lab_dir, stage.progress, seed=1, most_faults=2, deps=deps_for(stage), obstacle=lambda: None
+    )
+    assert built == [stage.progress]
+    assert planned_round(1, 1, found).script.scenario.linearizable
 
 
 def test_a_lab_with_one_member_cannot_be_soaked(stage: Stage) -> None:

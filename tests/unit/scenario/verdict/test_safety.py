@@ -416,3 +416,55 @@ def test_members_that_all_differ_are_named_in_their_order() -> None:
         outcome(held(members), PromiseKind.MEMBERS).seen
         == "the hash differs at revision 1: 9 on cp1, 8 on cp2, 7 on cp3"
     )
+
+
+# reads and writes of keys
+
+
+def checked(*answers: events.Operations) -> MadeRun:
+    records = [Record(90.0 + number, answer) for number, answer in enumerate(answers)]
+    return MadeRun(f"{STOP}linearizable: true\n", extra=records)
+
+
+LEGAL = events.Operations(20, 10, 1, events.Linearity.OK)
+ILLEGAL = replace(LEGAL, result=events.Linearity.ILLEGAL, seen='the answer "7" to a read')
+COUNTED = "20 reads and 10 writes, 1 of unknown outcome"
+
+
+@pytest.mark.parametrize(
+    ("answers", "standing", "seen"),
+    [
+        ([LEGAL], PromiseStatus.KEPT, COUNTED),
+        ([ILLEGAL], PromiseStatus.BROKEN, f'the answer "7" to a read ({COUNTED})'),
+        ([ILLEGAL, LEGAL], PromiseStatus.BROKEN, f'the answer "7" to a read ({COUNTED})'),
+        ([LEGAL, ILLEGAL], PromiseStatus.BROKEN, f'the answer "7" to a read ({COUNTED})'),
+        (
+            [replace(LEGAL, result=events.Linearity.UNKNOWN)],
+            PromiseStatus.UNJUDGED,
+            f"the time of the check was over: {COUNTED}",
+        ),
+        (
+            [replace(LEGAL, reads=0)],
+            PromiseStatus.UNJUDGED,
+            "0 reads and 10 writes, 1 of unknown outcome",
+        ),
+        ([replace(LEGAL, writes=0)], PromiseStatus.UNJUDGED, "20 reads and 0 writes, 1 of unknown outcome"),
+        ([], PromiseStatus.UNJUDGED, "they were not checked"),
+    ],
+)
+def test_reads_and_writes_of_keys(
+    answers: Sequence[events.Operations], standing: PromiseStatus, seen: str
+) -> None:
+    promise = outcome(checked(*answers), PromiseKind.LINEARIZABLE)
+    assert (promise.standing, promise.seen) == (standing, seen)
+    verdicts = {
+        PromiseStatus.KEPT: Verdict.PASS,
+        PromiseStatus.BROKEN: Verdict.FAIL,
+        PromiseStatus.UNJUDGED: Verdict.ERROR,
+    }
+    assert judge(checked(*answers).evidence()).verdict is verdicts[standing]
+
+
+def test_reads_are_no_promise_of_a_scenario_that_does_not_ask_for_it() -> None:
+    run = MadeRun(extra=[Record(90.0, ILLEGAL)])
+    assert PromiseKind.LINEARIZABLE not in {each.kind for each in outcomes(run.evidence().history)}
