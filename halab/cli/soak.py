@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @file_option
 @click.option(
     "--for", "duration", metavar="TIME", required=True,
-    help="Begin no round after this time, such as 30m or 2h, at most a day.",
+    help="Run rounds for this time, such as 30m or 2h; the last one is played to its end.",
 )  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(min=0),
