@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -53,6 +54,8 @@ class Skipped:
     why: str
 
 
+L = TypeVar("L")
+
 _LINE: TypeAdapter[Plan | LoggedRun | Skipped] = TypeAdapter(Plan | LoggedRun | Skipped)
 
 
@@ -76,7 +79,7 @@ class Log:
         self.skipped: list[Skipped] = []
         with files.writing(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-            lines = _read(self.path)
+            lines = read_lines(self.path, _LINE)
             if lines and lines[0] != plan:
                 raise BadUsage(
                     f"{self.path} is the log of another search: {_difference(lines[0], plan)}",
@@ -107,11 +110,11 @@ class Log:
 
 def planned_versions(folder: Path) -> tuple[str, ...]:
     """The versions of the search whose log is in a folder; none if there is no log."""
-    lines = _read(folder / _NAME)
+    lines = read_lines(folder / _NAME, _LINE)
     return lines[0].versions if lines and isinstance(lines[0], Plan) else ()
 
 
-def _read(path: Path) -> list[Plan | LoggedRun | Skipped]:
+def read_lines(path: Path, line: TypeAdapter[L]) -> list[L]:
     """The lines of a log. A last line that a killed halab did not complete is removed."""
     try:
         content = files.read(path, files.RECORD_BYTES)
@@ -123,7 +126,7 @@ def _read(path: Path) -> list[Plan | LoggedRun | Skipped]:
     lines = []
     for number, text in enumerate(complete.splitlines(), 1):
         try:
-            lines.append(_LINE.validate_json(text))
+            lines.append(line.validate_json(text))
         except ValidationError as error:
             raise Corrupted(
                 f"cannot read line {number} of {path}: {first_problem(error)}",

@@ -42,6 +42,7 @@ _COMMANDS = {
     "compare": "compare",
     "matrix": "matrix",
     "soak": "soak",
+    "shrink": "shrink",
     "bugs": "bugs",
     "bisect": "bisect",
     "bisect-step": "bisect_step",

@@ -94,3 +94,4 @@ def _say_how_to_repeat(outcome: CampaignOutcome) -> None:
         if run.result.verdict is Verdict.FAIL:
             words = ["halab", "run", str(run.folder.scenario), "--seed", str(run.planned.seed)]
             echo(f"round {number} failed; to play it again: {shlex.join(words)}", err=True)
+            echo(f"to make it smaller: {shlex.join(['halab', 'shrink', str(run.folder.path)])}", err=True)

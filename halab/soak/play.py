@@ -55,7 +55,7 @@ def play(
     seconds: float,
     on_run: Callable[[CampaignRun], None],
     clock: Clock | None = None,
-    deps: CampaignDeps = REAL_DEPS,
+    play_campaign: Callable[..., CampaignOutcome] | None = None,
 ) -> CampaignOutcome:
     """Play rounds until the time is over, until one fails, or until three in a row end in an error.
 
@@ -74,7 +74,7 @@ def play(
 
     options = CampaignOptions(ends_hanging=True, following=following)
     first = [planned_round(seed, 1, choices)]
-    return campaigns.play(lab_dir, first, progress, options, seed=seed, on_run=on_run, deps=deps)
+    return (play_campaign or campaigns.play)(lab_dir, first, progress, options, seed=seed, on_run=on_run)
 
 
 def planned_round(seed: int, number: int, choices: Choices) -> PlannedRun:

@@ -56,6 +56,7 @@ def test_a_failed_round_ends_with_the_command_that_plays_it_again(
     assert "PASS soak-42-1" in shown.out and "FAIL soak-42-2" in shown.out
     again = "soak-42-2/scenario.yml --seed 44"
     assert "round 2 failed; to play it again: halab run " in shown.err and again in shown.err
+    assert "to make it smaller: halab shrink " in shown.err
     assert "report of all rounds: " in shown.err
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from support.fakes import FakeClock, lab_of
 from support.stage import Stage
 
+from halab.campaign import play as campaigns
 from halab.campaign.outcome import CampaignOutcome
 from halab.errors import HostProblem, LabProblem
 from halab.faults.capabilities import Capabilities
@@ -46,7 +48,7 @@ def soak(stage: Stage, verdicts: Sequence[str] = (), *, seconds: float = 600.0) 
     deps = replace(stage.deps, ended_after=lambda limit, what: nullcontext())
     return play(
         stage.lab_dir, CHOICES, stage.progress, seed=SEED, seconds=seconds, on_run=end_of_round, clock=clock,
-        deps=deps,
+        play_campaign=partial(campaigns.play, deps=deps),
     )  # fmt: skip
 
 

@@ -1,0 +1,113 @@
+"""What `halab shrink` begins with, its runs on the lab, and the file that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from halab import files
+from halab.archive import replay
+from halab.campaign import play as campaigns
+from halab.campaign.outcome import CampaignRun
+from halab.campaign.plan import PlannedRun
+from halab.campaign.play import CampaignOptions
+from halab.config import yaml_source
+from halab.errors import BadUsage
+from halab.lifecycle.lab import LabDir
+from halab.printable import counted, one_line
+from halab.progress import Progress
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import library
+from halab.scenario.run.library import Script
+from halab.scenario.verdict.verdict import judge
+from halab.shrink.candidate import Candidate
+from halab.shrink.session import Shrinking, broken_in
+
+
+@dataclass(frozen=True)
+class Start:
+    """A scenario that fails. `promises` are those that its run broke; none for a scenario without a run.
+
+    `seed` is that of the run.
+    """
+
+    script: Script
+    promises: tuple[str, ...] = ()
+    seed: int | None = None
+
+    @property
+    def candidate(self) -> Candidate:
+        """Without its check files, unless one of them failed: each run is faster, and the result is one file."""
+        content = dict(
+            yaml_source.parse(self.script.content.decode("utf-8-sig"), str(self.script.path)).value
+        )
+        if not any(promise.startswith("check:") for promise in self.promises):
+            content.pop("checks", None)
+        return Candidate(content)
+
+
+def start_of(what: str) -> Start:
+    """The folder of a failed run, or a scenario by its name or path. BadUsage if the run did not fail."""
+    if not Path(what).is_dir():
+        return Start(library.find(what))
+    run = RunFolder.existing(Path(what))
+    evidence = run.read()
+    if evidence.meta.is_twin:
+        raise BadUsage(f"the run of a losing twin fails by design: {what}", hint="name a run of a scenario")
+    promises = broken_in(judge(evidence))
+    if not promises:
+        raise BadUsage(
+            f"the run did not fail: {what}", hint="name the folder of a run with the verdict fail"
+        )
+    return Start(replay.script_of(run), promises, evidence.meta.seed)
+
+
+def test(
+    shrinking: Shrinking,
+    candidate: Candidate,
+    script: Script,
+    lab_dir: LabDir,
+    progress: Progress,
+    is_enough: Callable[[], bool],
+) -> None:
+    """Run a candidate until its runs say enough. The lab is repaired between two runs, if one leaves it broken.
+
+    One that halab would refuse is not run. Raises KeyboardInterrupt after Ctrl-C, and HalabError if the lab is not up.
+    """
+    scenario = candidate.scenario(script.texts)
+    if scenario is None:
+        return
+
+    def are_enough(runs: object) -> bool:
+        return is_enough()
+
+    def record(run: CampaignRun) -> None:
+        shrinking.record(candidate, run.result, str(run.folder.path))
+
+    checks = script.checks if scenario.checks else ()
+    smaller = replace(script, scenario=scenario, content=candidate.text.encode(), checks=checks)
+    # the same targets in every run
+    planned = [PlannedRun(smaller, shrinking.seed)] * shrinking.rule.most_runs
+    options = CampaignOptions(ends_hanging=True, is_enough=are_enough)
+    outcome = campaigns.play(lab_dir, planned, progress, options, seed=shrinking.seed, on_run=record)
+    if outcome.was_interrupted:
+        raise KeyboardInterrupt
+    if outcome.error:
+        raise outcome.error
+
+
+def write(shrinking: Shrinking, smallest: Candidate, source: str, target: Path) -> None:
+    """Write the result with its seed and its figures in a comment."""
+    start = shrinking.start
+    lines = [
+        f"Made by `halab shrink {one_line(source)}`; play it with --seed {shrinking.seed}.",
+        f"{len(smallest.faults)} of {counted(len(start.faults), 'fault')}, "
+        f"{len(smallest.steps)} of {counted(len(start.steps), 'step')}: {shrinking.in_words(smallest)}.",
+        f"It was found with {counted(len(shrinking.runs), 'run')} of {counted(shrinking.tried, 'scenario')}. "
+        "The failure is that this does not hold:",
+        *(f"  {one_line(promise)}" for promise in shrinking.promises),
+    ]
+    text = "".join(f"# {line}\n" for line in lines) + smallest.text
+    with files.writing(target):
+        files.replace(target, text, mode=0o644)
