@@ -11,9 +11,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support import etcd_source
 from support.cli_driver import HALAB, UserLab, keep_evidence
-
-from halab.images.go import Go
 
 ETCD = "3.6.8"
 COMMITS, FIRST_BAD = 5, 2
@@ -46,9 +45,10 @@ func settle() { time.Sleep(75 * time.Second) }
 """
 BEFORE = 'cfg.Logger.Info("Bootstrapping WAL from snapshot")'
 
-GO = Go().program
-
-pytestmark = [pytest.mark.nightly, pytest.mark.skipif(GO is None, reason="Go is not installed on this host")]
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.skipif(etcd_source.GO is None, reason="Go is not installed on this host"),
+]
 
 
 def git(folder: Path, *words: str) -> str:
@@ -64,19 +64,12 @@ def git(folder: Path, *words: str) -> str:
 
 def make_repository(folder: Path) -> list[str]:
     """The module's source in a repository; its commits, oldest first. One of them makes etcd start slowly."""
-    words = [str(GO), "mod", "download", "-json", f"go.etcd.io/etcd/server/v3@v{ETCD}"]
-    # in /, which is no module
-    said = subprocess.run(words, cwd="/", check=True, capture_output=True, text=True).stdout
-    subprocess.run(["cp", "-r", json.loads(said)["Dir"], folder], check=True)
-    subprocess.run(["chmod", "-R", "u+w", folder], check=True)
+    etcd_source.copy(folder, ETCD)
     git(folder, "init", "-q", "-b", "main")
     commits = []
     for number in range(COMMITS + 1):
         if number == FIRST_BAD:
-            start = folder / "etcdserver/bootstrap.go"
-            text = start.read_text()
-            assert BEFORE in text
-            start.write_text(text.replace(BEFORE, f"settle()\n\t\t{BEFORE}"))
+            etcd_source.change(folder / "etcdserver/bootstrap.go", BEFORE, f"settle()\n\t\t{BEFORE}")
             (folder / "etcdserver/planted.go").write_text(PLANTED)
         (folder / "NOTES").write_text(f"{number}\n")
         git(folder, "add", "-A")
