@@ -64,7 +64,7 @@ def shrink_command(
       halab shrink ./mine.yml --repeat 5 --at-least 2
     """
     from halab.bisect.log import locked
-    from halab.cli.bisect import rule_of
+    from halab.cli.bisect_lab import rule_of
     from halab.cli.console import progress
     from halab.shrink.play import start_of, test, write
     from halab.shrink.session import Shrinking, planned_seed
