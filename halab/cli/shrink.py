@@ -48,7 +48,7 @@ def shrink_command(
     folder: Path | None,
     as_json: bool,
 ) -> int:
-    """Make a scenario that fails smaller: fewer faults, fewer steps, shorter waits.
+    """Find a smaller scenario that fails in the same way: fewer faults, fewer steps, shorter waits.
 
     The argument is the folder of a failed run, or a scenario. halab plays it again and then tries smaller scenarios on
     the lab, until no fault and no step can be left out and no wait can be half as long. A smaller one counts only if it
