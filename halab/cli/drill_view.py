@@ -160,10 +160,10 @@ def _section(heading: str, text: str) -> Iterator[str]:
     yield ""
     yield heading
     for kind, block in briefing.blocks(text):
-        for line in block.splitlines():
+        for number, line in enumerate(block.splitlines(), 1):
             if kind == "code":
                 yield f"      {line}"
                 continue
-            head = "  - " if kind == "list" else "  "
+            head = {"list": "  - ", "steps": f"  {number}. "}.get(kind, "  ")
             below = " " * len(head)
             yield from textwrap.wrap(line, _WIDTH, initial_indent=head, subsequent_indent=below)

@@ -40,6 +40,7 @@ VIOLATIONS = {
 VERDICTS = {"pass": "passed", "fail": "failed", "error": "could not be graded", None: "not graded"}
 
 _MOST_OUTAGES = 3
+_ITEM = re.compile(r"^(?:-|\d+\.) ", re.MULTILINE)
 
 # Replaces the placeholders in a text of the drill with machines.
 FillText = Callable[[str], str]
@@ -109,8 +110,11 @@ def next_hint_in_words(view: View) -> str:
 
 
 def times(outcome: Outcome) -> list[tuple[str, float]]:
-    """`detected` and `repaired`, each with its seconds since the start, if they are known."""
-    known = {"detected": outcome.detected_seconds, "repaired": outcome.repaired_seconds}
+    """What a check or an answer has shown, in words, and its seconds since the start; what is known of it."""
+    known = {
+        "first progress seen": outcome.detected_seconds,
+        "all repairs seen": outcome.repaired_seconds,
+    }
     return [(what, seconds) for what, seconds in known.items() if seconds is not None]
 
 
@@ -134,13 +138,13 @@ def clients_in_words(saw: ClientsSaw) -> str:
         shown = ", ".join(periods[:_MOST_OUTAGES]) + (" …" if len(periods) > _MOST_OUTAGES else "")
         text = f"{saw.failed} of {saw.asked} requests failed, {shown}"
     unknown = sum(end - start for start, end in saw.unknown)
-    return f"{text}; {format_duration(round(unknown))} not recorded" if unknown else text
+    return f"{text}; nothing was recorded for {format_duration(round(unknown))}" if unknown else text
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
     """The paragraphs of a text as (`prose`, text), its lists as (`list`, lines), its indented lines as (`code`, lines).
 
-    Each item of a list is one line.
+    Lists with numbers are (`steps`, lines). Each item of a list is one line, without its dash or number.
     """
     lines = text.strip("\n").splitlines()
     for is_code, group in groupby(lines, key=lambda line: line.startswith("    ") and bool(line.strip())):
@@ -148,13 +152,12 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
             yield "code", "\n".join(line[4:] for line in group)
             continue
         for paragraph in "\n".join(group).split("\n\n"):
-            prose, *items = (
-                " ".join(part.split()) for part in re.split(r"^- ", paragraph, flags=re.MULTILINE)
-            )
+            prose, *items = (" ".join(part.split()) for part in _ITEM.split(paragraph))
             if prose:
                 yield "prose", prose
             if items:
-                yield "list", "\n".join(items)
+                is_numbered = re.search(r"^\d+\. ", paragraph, re.MULTILINE)
+                yield "steps" if is_numbered else "list", "\n".join(items)
 
 
 def answers(view: View) -> dict[str, str]:

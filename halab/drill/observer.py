@@ -59,7 +59,7 @@ def observe(
         sampled = _sampled(lab_dir, site, api, drill, attempt, RunFolder(folder / "sampled"))
         found = {**sampled, **checked.result()}
         done = sum(finding.state is TaskState.DONE for finding in found.values())
-        shown.done(f"{done} of {len(found)} tasks without a question hold")
+        shown.done(f"{done} of {len(found)} tasks without a question are done")
     return found
 
 

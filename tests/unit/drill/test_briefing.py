@@ -17,3 +17,10 @@ def test_each_item_of_a_list_is_a_line_of_its_own() -> None:
     assert list(blocks(text)) == [
         ("prose", "Look:"), ("list", "at the first machine\nat `a - b`"), ("prose", "Then repair."),
     ]  # fmt: skip
+
+
+def test_each_step_of_a_list_with_numbers_is_a_line_of_its_own() -> None:
+    text = "Repair:\n\n1. Compact, with\n   the revision.\n2. Defragment 3 members.\n"
+    assert list(blocks(text)) == [
+        ("prose", "Repair:"), ("steps", "Compact, with the revision.\nDefragment 3 members."),
+    ]  # fmt: skip

@@ -65,7 +65,7 @@ def test_what_nobody_recorded_is_told_as_such(room: DrillRoom) -> None:
     write(room.work, *asked(READ, 70, 100), part=1)
     [saw] = recording.seen(room.work, 100).values()
     assert (saw.asked, saw.unknown) == (40, ((9.0, 70.0),))
-    assert briefing.clients_in_words(saw) == "all 40 requests were answered; 61s not recorded"
+    assert briefing.clients_in_words(saw) == "all 40 requests were answered; nothing was recorded for 61s"
 
 
 def test_a_damaged_part_and_what_came_after_the_end_do_not_count(room: DrillRoom) -> None:

@@ -408,6 +408,6 @@ def test_a_drill_that_is_passed_shows_its_verdict_and_its_debrief(room: ServeRoo
     site = Site.of([room.watch(nothing)], room.said.append, with_trainer=True)
     page = Visitor(site).enter(site.lab_access["ha"]).text
     assert "passed" in page
-    assert "; detected after 0:00; repaired after 0:00" in page
+    assert "; first progress seen after 0:00; all repairs seen after 0:00" in page
     assert "It was cp2." in page
     assert 'action="check"' not in page
