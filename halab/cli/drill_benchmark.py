@@ -46,8 +46,8 @@ def benchmark(
 
     \b
     Example:
-      halab drill benchmark --responder ./responder.sh wrong-etcd-port
-      halab drill benchmark --responder 'python agent.py' --attempts 5 --json unreachable-api wrong-etcd-port
+      halab drill benchmark --responder ./responder.sh does-not-come-back
+      halab drill benchmark --responder 'python agent.py' --attempts 5 --json unreachable-api does-not-come-back
     """
     from halab.cli.console import progress
     from halab.cli.verdicts import exit_code

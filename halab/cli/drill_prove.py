@@ -48,7 +48,7 @@ def prove(
     \b
     Example:
       halab drill prove ./mine.yml
-      halab drill prove unreachable-api wrong-etcd-port
+      halab drill prove unreachable-api does-not-come-back
       halab drill prove --all
     """
     from halab.cli.console import progress

@@ -82,11 +82,13 @@ def ending(view: View, fill: FillText) -> Iterator[str]:
     times = [f"{what} after {format_duration(seconds)}" for what, seconds in briefing.times(outcome)]
     if times:
         yield f"  {', '.join(times)}"
-    done = [task.name for task in view.grade.tasks if task.state == "done"]
-    for name, seconds in sorted(outcome.held.items(), key=lambda item: item[1]):
-        # what held once and does not hold at the end has no points
-        if name in done:
-            yield f"  {name} was done after {format_duration(seconds)}"
+    if outcome.timeline:
+        yield ""
+        yield "Timeline"
+        times = [format_duration(round(moment.seconds)) for moment in outcome.timeline]
+        width = max(map(len, times))
+        for at, moment in zip(times, outcome.timeline, strict=True):
+            yield from _wrapped(moment.text, f"  {at.rjust(width)}  ")
     if outcome.clients:
         yield ""
         yield "What clients saw"
@@ -165,5 +167,8 @@ def _section(heading: str, text: str) -> Iterator[str]:
                 yield f"      {line}"
                 continue
             head = {"list": "  - ", "steps": f"  {number}. "}.get(kind, "  ")
-            below = " " * len(head)
-            yield from textwrap.wrap(line, _WIDTH, initial_indent=head, subsequent_indent=below)
+            yield from _wrapped(line, head)
+
+
+def _wrapped(text: str, head: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))

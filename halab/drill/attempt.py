@@ -15,7 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from halab import files
 from halab.config.drill import Drill, TaskMode, Violation
 from halab.config.twin import Verdict
+from halab.drill import moments
 from halab.drill.grade import Effort, Finding, Grade, Sighting, TaskState
+from halab.drill.moments import Moment
 from halab.errors import Corrupted, LabProblem
 from halab.machines.work import Work
 from halab.scenario.sampler.probes import Objects
@@ -58,6 +60,7 @@ class Outcome:
 
     `clients` is what clients saw until then, by probe; empty if it was not recorded. `violations` are what failed it,
     with what was seen. `detected_seconds` and `repaired_seconds` are None if they are not known: see `times_of`.
+    `timeline` is what happened, in order; empty in histories of older halabs.
     """
 
     drill: str
@@ -79,6 +82,7 @@ class Outcome:
     violations: Mapping[Violation, str] = field(default_factory=dict)
     detected_seconds: float | None = None
     repaired_seconds: float | None = None
+    timeline: tuple[Moment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class Attempt:
 
     `held` is when a task was first found done, in seconds since the start, and `since` from when on every check has
     found it done. `found` and `sighted` are what the last check found. `hint_costs` has the cost of each shown hint.
+    `moments` are the checks, hints and answers, in order.
     `is_proof` is true for the attempts of an author. `outcome` is None until the attempt is over.
     """
 
@@ -119,6 +124,7 @@ class Attempt:
     sighted: Mapping[Violation, Sighting] = field(default_factory=dict)
     answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hint_costs: tuple[int, ...] = ()
+    moments: tuple[Moment, ...] = ()
     checks: int = 0
     is_proof: bool = False
     outcome: Outcome | None = None
@@ -138,7 +144,8 @@ class Attempt:
         sighted: Mapping[Violation, Sighting] | None = None,
     ) -> Attempt:
         """The attempt after a check. What held once is remembered with its first time."""
-        held, since = dict(self.held), dict(self.since)
+        held, since, checks = dict(self.held), dict(self.since), self.checks + 1
+        moment = moments.of_check(checks, round(seconds, 1), self.found, found)
         for name, finding in found.items():
             if finding.state is TaskState.DONE:
                 held.setdefault(name, round(seconds, 1))
@@ -151,13 +158,22 @@ class Attempt:
             sighted=sighted or {},
             held=held,
             since=since,
-            checks=self.checks + 1,
+            checks=checks,
+            moments=(*self.moments, moment),
         )
+
+    def hinted(self, cost: int, seconds: float) -> Attempt:
+        costs = (*self.hint_costs, cost)
+        moment = moments.of_hint(len(costs), round(seconds, 1), cost)
+        return replace(self, hint_costs=costs, moments=(*self.moments, moment))
 
     def answered(self, name: str, answer: str, seconds: float, *, is_right: bool) -> Attempt:
         given = (*self.answers.get(name, ()), answer)
         held = {name: round(seconds, 1), **self.held} if is_right else self.held
-        return replace(self, answers={**self.answers, name: given}, held=held)
+        moment = moments.of_answer(name, round(seconds, 1), answer, is_right=is_right)
+        return replace(
+            self, answers={**self.answers, name: given}, held=held, moments=(*self.moments, moment)
+        )
 
 
 def outcome_of(
@@ -175,11 +191,14 @@ def outcome_of(
     elif ending is Ending.RESET:
         verdict = None
     detected, repaired = times_of(attempt, drill, grade)
+    outages = moments.of_outages((outage for saw in clients.values() for outage in saw.outages), seconds)
+    timeline = tuple(sorted((*outages, *attempt.moments), key=lambda moment: moment.seconds))
     return Outcome(
         attempt.drill, attempt.title, attempt.seed, attempt.started, round(seconds, 1), ending, verdict,
         grade.score, grade.points, grade.cost, grade.total, len(attempt.hint_costs), attempt.checks,
         {task.name: task.state for task in grade.tasks}, attempt.held, clients,
         {name: grade.violations[name].seen for name in grade.violated}, detected, repaired,
+        timeline,
     )  # fmt: skip
 
 

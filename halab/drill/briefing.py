@@ -81,6 +81,7 @@ def as_data(view: View, fill: FillText) -> dict[str, Any]:
         data["debrief"] = fill(drill.debrief)
         data["detected_seconds"] = outcome.detected_seconds
         data["repaired_seconds"] = outcome.repaired_seconds
+        data["timeline"] = [asdict(moment) for moment in outcome.timeline]
         data["clients"] = {
             name: {**asdict(saw), "in_words": clients_in_words(saw)} for name, saw in outcome.clients.items()
         }

@@ -236,7 +236,7 @@ def hint(lab_dir: LabDir, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, Hint]:
             raise LabProblem(
                 f"the next hint comes in {format_duration(left)}", hint="until then, continue without it"
             )
-        attempt = replace(attempt, hint_costs=(*attempt.hint_costs, price or 0))
+        attempt = attempt.hinted(price or 0, view.seconds)
         attempts.save(lab_dir.work, attempt)
         view = _view(lab_dir, attempt, deps)
         return view, view.hints[-1]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from halab.drill import observer
+from halab.drill import moments, observer
 from halab.drill.attempt import Attempt, ClientsSaw
 from halab.errors import HalabError, LabProblem
 from halab.lifecycle import access
@@ -26,8 +26,6 @@ from halab.scenario.sampler.launcher import SamplerConfig
 
 # A tenth of the rate of a run, because a learner may work for an hour.
 _RATE_HERTZ = 2.0
-# Failures that are closer to each other are one outage: of three servers, one that hangs fails every third request.
-_ONE_OUTAGE_SECONDS = 10.0
 
 
 def ensure(lab_dir: LabDir, attempt: Attempt, now: datetime) -> None:
@@ -88,7 +86,7 @@ def seen(work: Work, seconds: float) -> dict[str, ClientsSaw]:
     for lane in samples.lanes:
         whole = figures(samples.of(lane), 0.0, seconds)
         if whole.samples:
-            outages = _merged((outage.start, min(outage.end, seconds)) for outage in whole.outages)
+            outages = moments.merged((outage.start, min(outage.end, seconds)) for outage in whole.outages)
             unknown = tuple((round(gap.start, 1), round(gap.end, 1)) for gap in whole.gaps)
             found[str(lane)] = ClientsSaw(whole.samples, whole.failed, outages, unknown)
     return found
@@ -119,16 +117,6 @@ def _read(paths: Iterable[Path]) -> Iterator[Sample]:
         # a record that is damaged is no reason to lose a grade
         with suppress(HalabError, OSError):
             yield from SampleReader(path).new()
-
-
-def _merged(periods: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    merged: list[tuple[float, float]] = []
-    for start, end in periods:
-        if merged and start - merged[-1][1] < _ONE_OUTAGE_SECONDS:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], round(end, 1)))
-        else:
-            merged.append((round(start, 1), round(end, 1)))
-    return tuple(merged)
 
 
 def permit_of(work: Work) -> Permit:

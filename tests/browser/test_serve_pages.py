@@ -110,6 +110,15 @@ def test_a_drill_is_seen_hinted_checked_and_passed_with_the_mouse(
     browser.wait("document.querySelector('.verdict')?.innerText === 'Passed'")
     assert "It was cp2." in browser.text(".debrief")
     assert "7 of 10 requests failed, from 0s to 7" in browser.text(".saw")
+    told = browser.text(".moments").splitlines()
+    assert [line.split(maxsplit=1)[1] for line in told] == [
+        "requests of clients fail",
+        "hint 1, for 5 points",
+        "check 1: held-once holds",
+        "all requests of clients are answered again",
+        "answer to who: cp2 (right)",
+        "check 2: back holds",
+    ]
     play.restore(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
     browser.wait("document.querySelector('.pill.good')")
     assert browser.text(".verdict") == "Passed"

@@ -146,6 +146,14 @@ def test_nothing_tells_the_solution_and_a_reboot_of_the_host_does_not_end_the_dr
     ended = json.loads(lab.ok("drill", "check", "--json"))
     assert (ended["verdict"], ended["score"], ended["ending"]) == ("pass", 100, "complete")
     assert SECRET in ended["debrief"]
+    told = [moment["text"] for moment in ended["timeline"] if moment["kind"] != "clients"]
+    assert told == [
+        "check 1: nothing has changed",
+        "check 2: reachable and once hold",
+        "check 3: reachable no longer holds",
+        f"answer to word: {SECRET} (right)",
+        "check 4: reachable holds",
+    ]
     saw = ended["clients"]["ready-via-lb"]
     assert 0 < saw["failed"] < saw["asked"]
     assert saw["unknown"], "while the host was off, nothing was recorded"

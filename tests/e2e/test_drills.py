@@ -52,7 +52,7 @@ def test_the_responder_of_the_documentation_passes_one_drill_and_fails_another(
     monkeypatch.setenv("PATH", str(HALAB.parent), prepend=":")
     shutil.copy2(RESPONDER, haproxy_lab.folder)
 
-    passed = benchmarked(haproxy_lab, "wrong-etcd-port", code=0)
+    passed = benchmarked(haproxy_lab, "does-not-come-back", code=0)
     assert passed["responder"]["code"] == 0
     outcome = passed["outcome"]
     assert (outcome["verdict"], outcome["score"], outcome["ending"]) == ("pass", 100, "complete")

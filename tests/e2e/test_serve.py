@@ -127,6 +127,11 @@ def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
         for probe in ("ready-via-lb", "read-via-lb", "write-via-lb"):
             assert probe in learner.text(".saw")
         assert "requests failed, from" in learner.text(".saw")
+        told = learner.text(".moments")
+        for line in ("requests of clients fail", "hint 1, for 5 points", "check 1: nothing has changed",
+                     "all requests of clients are answered again", "answer to port: 7443 (right)",
+                     "check 2: reachable and writable hold"):  # fmt: skip
+            assert line in told
         learner.wait("document.querySelector('.pill')?.innerText === 'Clients are served'", 300)
         learner.picture(tmp_path / "debrief.png")
         assert learner.errors == trainer.errors == []

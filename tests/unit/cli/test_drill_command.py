@@ -124,16 +124,29 @@ def test_a_debrief_keeps_its_lists_and_its_lines_of_code(room: DrillRoom, capsys
     assert "Debrief\n  It was cp2.\n  - One item.\n  - Another.\n      a line\n" in capsys.readouterr().out
 
 
-def test_the_end_has_the_times_of_the_tasks_that_are_done(room: DrillRoom, capsys: Shown) -> None:
+def test_the_end_has_the_timeline_of_the_attempt(room: DrillRoom, capsys: Shown) -> None:
     started(capsys)
+    room.wait(10)
+    assert main(["drill", "hint"]) == 0
+    assert main(["drill", "answer", "who", "cp1"]) == 1
     room.found = {"back": DONE, "held-once": DONE}
     room.wait(30)
     assert main(["drill", "check"]) == 1
     room.found = {"back": NOT_YET, "held-once": NOT_YET}
+    room.wait(60)
     assert main(["drill", "check", "--final"]) == 1
     shown = capsys.readouterr().out
-    assert "held-once was done after 30s" in shown
-    assert "back was done" not in shown
+    assert [line.split() for line in shown.partition("Timeline\n")[2].partition("\n\n")[0].splitlines()] == [
+        line.split()
+        for line in (
+            "10s hint 1, for 5 points",
+            "10s answer to who: cp1 (wrong)",
+            "40s check 1: back and held-once hold",
+            "100s check 2: back and held-once no longer hold",
+        )
+    ]
+    [outcome] = attempt.history(room.work)
+    assert [moment.kind for moment in outcome.timeline] == ["hint", "answer", "check", "check"]
 
 
 def test_a_final_check_that_fails_exits_with_1(room: DrillRoom, capsys: Shown) -> None:
