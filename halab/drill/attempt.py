@@ -191,8 +191,8 @@ def outcome_of(
     elif ending is Ending.RESET:
         verdict = None
     detected, repaired = times_of(attempt, drill, grade)
-    outages = moments.of_outages((outage for saw in clients.values() for outage in saw.outages), seconds)
-    timeline = tuple(sorted((*outages, *attempt.moments), key=lambda moment: moment.seconds))
+    outages = [outage for saw in clients.values() for outage in saw.outages]
+    timeline = moments.timeline(attempt.moments, outages, seconds)
     return Outcome(
         attempt.drill, attempt.title, attempt.seed, attempt.started, round(seconds, 1), ending, verdict,
         grade.score, grade.points, grade.cost, grade.total, len(attempt.hint_costs), attempt.checks,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import groupby
 
 from halab.drill.grade import Finding, TaskState
 from halab.printable import counted, one_line
 
 # Failures that are closer to each other are one outage: of three servers, one that hangs fails every third request.
 _ONE_OUTAGE_SECONDS = 10.0
+_NO_CHANGE = ": nothing has changed"
 
 
 class MomentKind(StrEnum):
@@ -40,7 +42,7 @@ def of_check(
     new = [name for name in found if is_held(found, name) and not is_held(before, name)]
     lost = [name for name in found if is_held(before, name) and found[name].state is TaskState.NOT_YET]
     unknown = [name for name, finding in found.items() if finding.state is TaskState.UNCHECKED]
-    told = [
+    changes = [
         f"{_listed(names)} {one if len(names) == 1 else several}"
         for names, one, several in (
             (new, "holds", "hold"),
@@ -49,7 +51,8 @@ def of_check(
         )
         if names
     ]
-    return Moment(seconds, MomentKind.CHECK, f"check {number}: {'; '.join(told) or 'nothing has changed'}")
+    told = f": {'; '.join(changes)}" if changes else _NO_CHANGE
+    return Moment(seconds, MomentKind.CHECK, f"check {number}{told}")
 
 
 def of_hint(number: int, seconds: float, cost: int) -> Moment:
@@ -70,6 +73,23 @@ def of_outages(outages: Iterable[tuple[float, float]], end: float) -> list[Momen
         if over < end - 1:
             moments.append(Moment(over, MomentKind.CLIENTS, "all requests of clients are answered again"))
     return moments
+
+
+def timeline(
+    moments: Iterable[Moment], outages: Iterable[tuple[float, float]], end: float
+) -> tuple[Moment, ...]:
+    """What happened until the end, in order. Of checks in a row that found no change, the first one is there."""
+    return tuple(_folded(sorted((*of_outages(outages, end), *moments), key=lambda moment: moment.seconds)))
+
+
+def _folded(moments: Sequence[Moment]) -> Iterator[Moment]:
+    for is_idle, group in groupby(moments, key=lambda moment: moment.text.endswith(_NO_CHANGE)):
+        first, *others = group
+        if is_idle and others:
+            # a program may check every few seconds
+            yield replace(first, text=first.text.replace(":", f", and {len(others)} more:"))
+        else:
+            yield from (first, *others)
 
 
 def merged(periods: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

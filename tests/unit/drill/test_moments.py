@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halab.drill.grade import Finding, TaskState
-from halab.drill.moments import MomentKind, merged, of_answer, of_check, of_hint, of_outages
+from halab.drill.moments import MomentKind, merged, of_answer, of_check, of_hint, of_outages, timeline
 
 DONE, NOT_YET, UNCHECKED = map(Finding, (TaskState.DONE, TaskState.NOT_YET, TaskState.UNCHECKED))
 
@@ -41,6 +41,22 @@ def test_outages_of_all_probes_are_one_and_what_fails_at_the_end_does_not_end() 
     assert [(moment.seconds, moment.text) for moment in told] == [(0.0, fails), (50.0, again), (80.0, fails)]
     assert {moment.kind for moment in told} == {MomentKind.CLIENTS}
     assert of_outages([], 100.0) == []
+
+
+def test_checks_in_a_row_that_found_no_change_are_one_line() -> None:
+    found = {"open": NOT_YET}
+    checks = [of_check(number, 10.0 * number, {}, found) for number in (1, 2, 3)]
+    checks.append(of_check(4, 40.0, found, {"open": DONE}))
+    checks.append(of_check(5, 50.0, {"open": DONE}, {"open": DONE}))
+    told = timeline(checks, [(0.0, 15.0)], 60.0)
+    assert [(moment.seconds, moment.text) for moment in told] == [
+        (0.0, "requests of clients fail"),
+        (10.0, "check 1: nothing has changed"),
+        (15.0, "all requests of clients are answered again"),
+        (20.0, "check 2, and 1 more: nothing has changed"),
+        (40.0, "check 4: open holds"),
+        (50.0, "check 5: nothing has changed"),
+    ]
 
 
 def test_periods_that_are_ten_seconds_apart_stay_two() -> None:
