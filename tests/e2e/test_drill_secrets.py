@@ -28,6 +28,9 @@ requires: {{load_balancer: haproxy}}
 initial_situation: kubectl cannot connect.
 objective: It can connect again.
 break:
+  # these keep files on the machine, to heal it
+  - {{inject: edit-balancer, name: slow, on: lb, with: {{idle_timeout: 55s}}}}
+  - {{inject: edit-manifest, name: loud, on: cp1, with: {{pod: kube-scheduler, flag: "--v=3"}}}}
   - inject: run-script
     name: {SECRET}-door
     on: lb
@@ -37,9 +40,6 @@ break:
         sed -i s/:6443$/:7443/ /etc/haproxy/haproxy.cfg
         systemctl restart haproxy
       undo: "true {SECRET}"
-  # these keep files on the machine, to heal it
-  - {{inject: edit-balancer, name: slow, on: lb, with: {{idle_timeout: 55s}}}}
-  - {{inject: edit-manifest, name: loud, on: cp1, with: {{pod: kube-scheduler, flag: "--v=3"}}}}
   - expect: {{probe: ready-via-lb, fails: within 10s}}
 tasks:
   reachable: {{text: The API answers., points: 40, expect: {{probe: ready-via-lb, ok: within 15s}}}}
