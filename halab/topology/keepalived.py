@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from halab import templates
 from halab.config.keepalived import BalancerCheck, Keepalived
+from halab.config.lab import ProviderKind
 from halab.config.own_file import OwnFile
+from halab.errors import BadFile, Problem
 from halab.topology import balancer
 from halab.topology.balancer import NEW, BalancerFile
 from halab.topology.lab import Lab, Machine
@@ -15,19 +19,40 @@ SERVICE = "keepalived.service"
 NIC = "@nic@"
 # keepalived's own numbers in kubeadm's guide: the first machine is preferred.
 _PRIORITY = 101
+# In a container, this NIC is on the engine's own network. The machines of all labs are there.
+_SHARED_NIC = "eth0"
+_ON_SHARED_NIC = re.compile(rf"[^#!]*\binterface\s+{_SHARED_NIC}\b")
 
 
 def configuration(lab: Lab, machine: Machine) -> BalancerFile:
-    """What keepalived runs with. Raises BadFile if it is the user's own and cannot be rendered."""
+    """What keepalived runs with. Raises BadFile if it is the user's own and cannot be used."""
     if lab.keepalived_file:
         return from_file(lab, machine, lab.keepalived_file)
     return from_settings(lab, machine, lab.load_balancer.keepalived)
 
 
 def from_file(lab: Lab, machine: Machine, file: OwnFile) -> BalancerFile:
-    """The configuration of a file of the user's own. Raises BadFile if it cannot be rendered."""
+    """The configuration of a file of the user's own. Raises BadFile if it cannot be used."""
+    _require_own_network(lab, file)
     text = balancer.rendered(lab, file, machine=machine, nic=NIC)
     return _file(templates.Rendered(text), file)
+
+
+def _require_own_network(lab: Lab, file: OwnFile) -> None:
+    """Raise BadFile if the load balancers of two labs would hear each other: their virtual routers may have one id."""
+    if lab.provider is not ProviderKind.DOCKER:
+        return
+    why = (
+        f"{_SHARED_NIC} is on a network that the containers of all labs share: two labs with the same "
+        "virtual_router_id would take the address from each other"
+    )
+    problems = [
+        Problem(str(file.path), number, "", why)
+        for number, line in enumerate(file.text.splitlines(), 1)
+        if _ON_SHARED_NIC.match(line)
+    ]
+    if problems:
+        raise BadFile(problems, hint="write `interface {{ nic }}`, the NIC on the lab's own network")
 
 
 def from_settings(lab: Lab, machine: Machine, settings: Keepalived) -> BalancerFile:

@@ -82,6 +82,26 @@ def test_what_is_wrong_with_a_template_has_a_line() -> None:
     assert str(caught.value.problems[0]) == "own/k.conf:2: Machine has no attribute 'nam'"
 
 
+def test_vrrp_on_a_network_that_all_labs_share_is_refused() -> None:
+    """Two labs side by side with one virtual router id would be one pair of four machines."""
+    text = "# interface eth0\nvrrp_instance {{ lab.name }} {\n  interface eth0\n  virtual_router_id 51\n}\n"
+    with pytest.raises(BadFile) as caught:
+        of(with_own(text))
+    (problem,) = map(str, caught.value.problems)
+    assert problem.startswith("own/k.conf:3: eth0 is on a network that the containers of all labs share")
+    assert "{{ nic }}" in (caught.value.hint or "")
+    with pytest.raises(BadFile):
+        of(with_own("vrrp_instance A { interface eth0 }\n"))
+    for harmless in ("eth1", "eth01", "{{ nic }}", "eth1 # not interface eth0"):
+        of(with_own(text.replace("  interface eth0", f"  interface {harmless}")))
+
+
+def test_of_virtual_machines_each_lab_has_all_its_networks_to_itself() -> None:
+    lab = lab_of(provider=ProviderKind.LIBVIRT, load_balancer={"machines": 2})
+    text = "vrrp_instance api {\n  interface eth0\n}\n"
+    assert of(replace(lab, keepalived_file=OwnFile(Path("k.conf"), text))).text == text
+
+
 SAYS = """\
 21:03:05 (/etc/keepalived/keepalived.conf.halab-new: Line 2) Unknown keyword 'prio'
 21:03:05 (/etc/keepalived/keepalived.conf.halab-new: Line 1) (A) Unknown interface!
