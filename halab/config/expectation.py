@@ -100,6 +100,8 @@ class FactName(StrEnum):
             needs_an_address=True,
         ),
     )
+    # From outside: the machine whose hardware address this host has for the virtual address.
+    VIP_REACHED = "vip-reached", FactTraits(kinds=None, needs_an_address=True)
 
     ETCD_MEMBER = (
         "etcd-member",

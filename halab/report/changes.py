@@ -11,10 +11,11 @@ from halab.config.quantities import format_duration
 from halab.scenario.record.history import History
 from halab.scenario.record.lanes import Lane
 
-# The states that name the leading machine.
+# The states that name the leading machine, or the one with the address.
 LEADERS = {
     **{Lane(role.leader): f"{role.component} leader" for role in LEADER_ROLES},
     Lane(FactName.VIP_HOLDER): "holder of the virtual address",
+    Lane(FactName.VIP_REACHED): "machine reached from outside",
 }
 
 

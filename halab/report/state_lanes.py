@@ -53,7 +53,7 @@ def leaders(history: History, scale: Scale) -> Iterator[Strip]:
             moves = changes(history, lane)
             note = f"{len(moves) or 'no'} change{'s' if len(moves) > 1 else ''}"
             yield Strip(
-                name.removesuffix(" leader").removeprefix("holder of the "),
+                name.removesuffix(" leader").removeprefix("holder of the ").removeprefix("machine "),
                 note,
                 [scale.bar(span.start, span.end, span.kind, span.value) for span in _drawn(spans, scale)],
                 [*_above(moves, scale, lambda change: change.after), *_inside(spans, scale)],
@@ -148,7 +148,7 @@ def _describe(values: dict[str, tuple[str, str]], value: str) -> tuple[str, str]
 
 def _leading(history: History, lane: Lane) -> Sequence[str]:
     """The machines that may lead, in the order of their colours."""
-    if lane.name == FactName.VIP_HOLDER and history.setting.balancers:
+    if lane.name in (FactName.VIP_HOLDER, FactName.VIP_REACHED) and history.setting.balancers:
         return [f"{Role.LOAD_BALANCER}{number + 1}" for number in range(MOST_BALANCERS)]
     return history.members if lane.name == FactName.ETCD_LEADER else history.control_planes
 

@@ -31,7 +31,7 @@ from halab.permit import Permit
 from halab.scenario.record.events import Sample
 from halab.scenario.sampler.clients import Client, Identity, KeptConnection, NewConnections, Reply
 from halab.scenario.sampler.etcd_views import Views
-from halab.scenario.sampler.holder_source import Holders
+from halab.scenario.sampler.holder_source import Holders, Reached
 from halab.scenario.sampler.launcher import NOT_WRITTEN, TUNNEL_LOST, SamplerConfig
 from halab.scenario.sampler.named_sources import (
     ADDRESS_FACTS,
@@ -257,6 +257,9 @@ class SamplerProcess:
         if config.virtual_address:
             shells = {name: self._shell(name) for name in config.address_machines}
             sources.append(Holders(shells, config.virtual_address, config.origin, limit))
+            # through a tunnel, another host reaches the address
+            if config.tunnel is None:
+                sources.append(Reached(shells, config.virtual_address, config.origin, limit))
         if config.name_server:
             sources.append(Records(config.name_server, config.control_planes, config.origin))
         return [*sources, *self._named_sources(servers)]

@@ -25,6 +25,7 @@ STATE_NAMES = {
     **{role.leader: f"the {role.component} leader" for role in LEADER_ROLES},
     "vip-holder": "the holder of the virtual address",
     "vip-holders": "holders of the virtual address",
+    "vip-reached": "the machine reached from outside at the virtual address",
     "node-ready": "node ready",
     "backend": "backend",
     "backend-of": "the API server of the kubelet",
