@@ -76,7 +76,10 @@ class Reached:
 
     async def read(self) -> list[StateReading]:
         asked = Asked.now(self._origin)
-        found = hardware_address(self._table.read_text(), self._address)
+        try:
+            found = hardware_address(self._table.read_text(), self._address)
+        except OSError as error:
+            return [asked.reading(FactName.VIP_REACHED, None, None, f"{self._table}: {error.strerror}")]
         if found is not None and found not in self._machines:
             await self._learn()
         machine = self._machines.get(found) if found else None

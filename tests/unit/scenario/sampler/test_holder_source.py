@@ -119,3 +119,8 @@ def test_a_machine_may_come_back_with_another_hardware_address(tmp_path: Path) -
     assert unknown == (None, "no machine has 02:42:0a:01:00:09")
     shells["lb1"].answer = LB1
     assert reached(tmp_path / "arp", TABLE, source) == ("lb1", "")
+
+
+def test_without_an_arp_table_it_is_unknown(tmp_path: Path) -> None:
+    (reading,) = asyncio.run(Reached({}, "10.1.0.100", 0.0, 1.0, tmp_path / "none").read())
+    assert (reading.value, reading.detail) == (None, f"{tmp_path / 'none'}: No such file or directory")
