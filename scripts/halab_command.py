@@ -24,16 +24,26 @@ SIGNS_OF_A_BUG = ("Traceback", "internal error", "in a way it should not")
 def run(
     *words: str, environment: Mapping[str, str] | None = None, show_progress: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run halab to its end. Its messages are in `stderr`, or go to the terminal with `show_progress`."""
-    return subprocess.run(
-        [HALAB, *words],
+    """Run halab to its end. Its messages are in `stderr`, or go to the terminal with `show_progress`.
+
+    After Ctrl-C, wait until it has healed the lab: `subprocess.run` would kill it after a quarter of a second.
+    """
+    argv = [str(HALAB), *words]
+    with subprocess.Popen(
+        argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=None if show_progress else subprocess.PIPE,
         text=True,
-        check=False,
         env=environment,
-    )
+    ) as child:
+        try:
+            output, messages = child.communicate()
+        except KeyboardInterrupt:
+            # the terminal has sent it to halab too
+            child.communicate()
+            raise
+    return subprocess.CompletedProcess(argv, child.returncode, output, messages)
 
 
 def status() -> dict[str, Any]:
