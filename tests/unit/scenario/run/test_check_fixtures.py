@@ -92,6 +92,17 @@ def test_a_failed_check_has_a_reason_of_one_line(ssh: Path, tmp_path: Path) -> N
     assert all("CommandResult" not in text for text in said.values())
 
 
+def test_a_check_that_hangs_is_ended_after_its_limit(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.make()
+    folder.check_files.mkdir()
+    (folder.check_files / "test_hangs.py").write_text(
+        "import signal\n\ndef test_it():\n    signal.pause()\n"
+    )
+    outcome = checks.run(Work(tmp_path), ["test_hangs.py"], folder=folder, patience=2.0, limit_seconds=0.5)
+    assert outcome.error == "the checks did not end within 1 s (see logs/checks.log)"
+
+
 def test_checks_know_the_name_of_a_lab_that_halab_has_named(tmp_path: Path) -> None:
     """`name: auto` depends on the folder of the lab file, and the copy in the run's folder is in another one."""
     (tmp_path / "lab.yml").write_text("name: auto\n")
