@@ -41,8 +41,8 @@ def soak_command(
 
     A round hits no more machines than the lab may lose: etcd keeps its majority, and one API server stays. It is played
     as a scenario of which the seed has drawn the steps. It fails if an acknowledged write is lost, if the etcd members
-    hold different data, if a revision falls, if reads and writes of a few keys are not linearizable (checked if the
-    host has Go), if a fault has no effect, or if the lab is not steady within 8 minutes.
+    hold different data, if a revision falls, if a watch misses a write, if reads and writes of a few keys are not
+    linearizable (checked if the host has Go), if a fault has no effect, or if the lab is not steady within 8 minutes.
 
     The soak ends with the first round that fails. Its scenario is in the folder of the run, and halab prints the
     command that plays it again. A round that ends in an error is no failure: halab repairs the lab and goes on. After

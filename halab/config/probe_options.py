@@ -65,6 +65,12 @@ class GetOptions(Model):
     )
 
 
+class WatchOptions(Model):
+    """`watch-resuming` has no options: `{}` asks it."""
+
+    example: ClassVar[str] = "{}"
+
+
 class ProbeOptions(Model):
     """The sampler also asks the probes that are named here, even if no expectation names them."""
 
@@ -74,6 +80,7 @@ class ProbeOptions(Model):
     get_via_lb: GetOptions = Field(GetOptions(), alias="get-via-lb")
     get_direct: GetOptions = Field(GetOptions(), alias="get-direct")
     pod_starts: PodOptions = Field(PodOptions(), alias="pod-starts")
+    watch_resuming: WatchOptions = Field(WatchOptions(), alias="watch-resuming")
 
     @property
     def named(self) -> frozenset[str]:

@@ -63,6 +63,7 @@ def _as_scenario(seed: int, number: int, drawn: _Round, *, linearizable: bool) -
         "steps": drawn.steps,
         "recover": _RECOVERY,
         "linearizable": linearizable,
+        "probes": {"watch-resuming": {}},
         "twin": {"replace": {drawn.shown: "nothing"}, "verdict": "fail"},
     }
 

@@ -311,6 +311,10 @@ class _Answered:
         return json.dumps(asdict(self))
 
 
+# With these words and a colon begins the detail of a sample of a resumed watch that did not report each write once.
+MISSED, REPORTED_TWICE = "missed", "reported twice"
+
+
 @dataclass(frozen=True, slots=True)
 class Sample(_Answered):
     """One question of a probe and its answer, if there was one. `number` is the number of a write in the ledger.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from halab.cluster.connection import Connection
 from halab.errors import Unreachable
+from halab.scenario.record.events import MISSED, REPORTED_TWICE
 from halab.scenario.sampler.clients import WRITTEN, number_of
 from halab.scenario.sampler.streams import Stream
 
@@ -78,7 +79,8 @@ class ResumedWatch(Stream):
     async def _begin(self, connection: Connection) -> None:
         if self._version is None:
             self._version = await self._listed_version(connection)
-            self._report("missed", self.deliveries.begin(self._version), self.was_cut)
+            missed = self.deliveries.begin(self._version)
+            self._report("not reported before it was listed again", missed, self.was_cut)
         path = f"{self._path}?watch=1&allowWatchBookmarks=true&resourceVersion={self._version}"
         status = await connection.begin("GET", path)
         if status == _GONE:
@@ -113,10 +115,10 @@ class ResumedWatch(Stream):
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise Unreachable("the watch got an event that cannot be read") from error
         if number is not None and not self.deliveries.tell(number):
-            self._report("reported twice", [number], self.was_wrong)
+            self._report(REPORTED_TWICE, [number], self.was_wrong)
         # an older event does not move the watch back
         self._version = version if self._version is None else max(self._version, version)
-        self._report("missed", self.deliveries.reach(version), self.was_wrong)
+        self._report(MISSED, self.deliveries.reach(version), self.was_wrong)
         return bool(kind != "BOOKMARK")
 
     def _forget(self) -> None:

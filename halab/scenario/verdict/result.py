@@ -22,6 +22,7 @@ class PromiseKind(StrEnum):
     MEMBERS = "members"
     REVISION = "revision"
     LINEARIZABLE = "linearizable"
+    WATCH = "watch"
     CHECK = "check"
     AUDIT = "audit"
     RUN = "run"

@@ -7,15 +7,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from halab.config.fault_facts import DataLoss, facts_of
+from halab.config.probe import ProbeName
 from halab.config.scenario import LedgerScope, RevisionRule
 from halab.scenario.record import events
-from halab.scenario.record.events import Linearity, StateReading
+from halab.scenario.record.events import MISSED, REPORTED_TWICE, Linearity, StateReading
 from halab.scenario.record.history import History
+from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.judgement import Citation
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
 
 _REVISION = "etcd-revision"
 _MOST_LISTED = 10
+_RESUMED_WATCH = Lane(ProbeName.WATCH_RESUMING, None)
+_WRONG = (f"{MISSED}: ", f"{REPORTED_TWICE}: ")
+_MOST_WRONG = 3
 
 
 def outcomes(history: History) -> Iterator[PromiseOutcome]:
@@ -23,6 +28,7 @@ def outcomes(history: History) -> Iterator[PromiseOutcome]:
     yield from _members(history)
     yield from _revision(history)
     yield from _linearizable(history)
+    yield from _watch(history)
 
 
 def _ledger(history: History) -> PromiseOutcome:
@@ -161,6 +167,25 @@ def _linearizable(history: History) -> Iterator[PromiseOutcome]:
             outcome = replace(outcome, standing=PromiseStatus.KEPT)
         else:
             outcome = replace(outcome, standing=PromiseStatus.UNJUDGED)
+    yield outcome
+
+
+def _watch(history: History) -> Iterator[PromiseOutcome]:
+    """Nothing if no watch was resumed after cuts."""
+    samples = history.samples.of(_RESUMED_WATCH)
+    if not samples:
+        return
+    outcome = PromiseOutcome(
+        PromiseKind.WATCH, "watch", "a watch that is resumed reports each write once",
+        "it reported nothing", PromiseStatus.UNJUDGED,
+    )  # fmt: skip
+    wrong = [sample for sample in samples if not sample.ok and sample.detail.startswith(_WRONG)]
+    good = sum(sample.ok for sample in samples)
+    if wrong:
+        seen = "; ".join(sample.detail for sample in wrong[:_MOST_WRONG])
+        outcome = replace(outcome, standing=PromiseStatus.BROKEN, seen=seen, at=wrong[0].t)
+    elif good:
+        outcome = replace(outcome, standing=PromiseStatus.KEPT, seen="no write was missed or reported twice")
     yield outcome
 
 

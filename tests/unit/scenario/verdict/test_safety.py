@@ -468,3 +468,61 @@ def test_reads_and_writes_of_keys(
 def test_reads_are_no_promise_of_a_scenario_that_does_not_ask_for_it() -> None:
     run = MadeRun(extra=[Record(90.0, ILLEGAL)])
     assert PromiseKind.LINEARIZABLE not in {each.kind for each in outcomes(run.evidence().history)}
+
+
+# a watch that is resumed
+
+
+def watched(*samples: tuple[bool, str]) -> PromiseOutcome | None:
+    found = [
+        Sample(float(t), 0.1, "watch-resuming", None, ok, detail) for t, (ok, detail) in enumerate(samples)
+    ]
+    evidence = MadeRun().evidence()
+    history = replace(evidence, samples=Samples([*all_samples(evidence.samples), *found])).history
+    promises = [each for each in outcomes(history) if each.kind is PromiseKind.WATCH]
+    return promises[0] if promises else None
+
+
+def all_samples(samples: Samples) -> list[Sample]:
+    return [sample for lane in samples.lanes for sample in samples.of(lane)]
+
+
+@pytest.mark.parametrize(
+    ("samples", "standing", "seen", "at"),
+    [
+        ([(True, "event")], PromiseStatus.KEPT, "no write was missed or reported twice", None),
+        # an outage is a matter of other promises
+        (
+            [(True, "event"), (False, "timed out")],
+            PromiseStatus.KEPT,
+            "no write was missed or reported twice",
+            None,
+        ),
+        ([(True, "event"), (False, "missed: write-7")], PromiseStatus.BROKEN, "missed: write-7", 1.0),
+        ([(False, "reported twice: write-7")], PromiseStatus.BROKEN, "reported twice: write-7", 0.0),
+        (
+            [(False, f"missed: write-{number}") for number in range(4)],
+            PromiseStatus.BROKEN,
+            "missed: write-0; missed: write-1; missed: write-2",
+            0.0,
+        ),
+        ([(False, "timed out")], PromiseStatus.UNJUDGED, "it reported nothing", None),
+        # a client that was told to list again knows that it missed something
+        (
+            [(False, "not reported before it was listed again: write-7")],
+            PromiseStatus.UNJUDGED,
+            "it reported nothing",
+            None,
+        ),
+    ],
+)
+def test_a_watch_reports_each_write_once(
+    samples: Sequence[tuple[bool, str]], standing: PromiseStatus, seen: str, at: float | None
+) -> None:
+    promise = watched(*samples)
+    assert promise is not None
+    assert (promise.standing, promise.seen, promise.at) == (standing, seen, at)
+
+
+def test_without_a_resumed_watch_there_is_no_such_promise() -> None:
+    assert watched() is None
