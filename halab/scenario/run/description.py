@@ -35,8 +35,9 @@ def paragraphs(script: Script) -> Iterator[Paragraph]:
     yield "Needs", list(_needs(scenario)) or ["any lab"]
     yield "Steps", [f"{number}. {step_in_words(step)}" for number, step in enumerate(scenario.steps, 1)]
     fall = ["The revision of an etcd member may fall."] if scenario.revision is RevisionRule.MAY_FALL else []
-    ledger = [_LEDGER[scenario.ledger], *fall]
-    yield "Afterwards", [f"The lab is {recovery(scenario)}.", *ledger, *_checks(scenario)]
+    reads = ["Reads and writes of etcd's keys were linearizable."] if scenario.linearizable else []
+    data = [_LEDGER[scenario.ledger], *fall, *reads]
+    yield "Afterwards", [f"The lab is {recovery(scenario)}.", *data, *_checks(scenario)]
     yield "Losing twin", [twin_in_words(scenario)]
     tags = [f"tags: {', '.join(scenario.tags)}"] if scenario.tags else []
     yield (

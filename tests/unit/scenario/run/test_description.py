@@ -180,3 +180,10 @@ def test_without_names_it_is_a_table(capsys: Shown) -> None:
 def test_an_unknown_name_is_a_usage_error(capsys: Shown) -> None:
     assert main(["scenarios", "kill-etcd-membre"]) == 2
     assert "did you mean kill-etcd-member?" in capsys.readouterr().err
+
+
+def test_a_scenario_that_checks_reads_says_so(mine: Path, capsys: Shown) -> None:
+    mine.write_text(f"{MINE}linearizable: true\n")
+    assert main(["scenarios", str(mine)]) == 0
+    assert "  Reads and writes of etcd's keys were linearizable." in capsys.readouterr().out
+    assert listed(capsys, str(mine))[0]["linearizable"]
