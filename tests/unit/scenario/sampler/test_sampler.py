@@ -28,7 +28,7 @@ from halab.config.lab import ProviderKind
 from halab.config.probe import ProbeName, Question, Way
 from halab.config.probe_options import ProbeOptions
 from halab.errors import HalabError, HostProblem, LabProblem, TunnelLost
-from halab.scenario.record import outage, timeline
+from halab.scenario.record import operations, outage, timeline
 from halab.scenario.record.events import Sample
 from halab.scenario.record.lanes import Lane
 from halab.scenario.sampler import launcher, probes
@@ -265,6 +265,21 @@ def test_a_sampler_reads_states_unless_it_only_asks_probes(
             deadline,
         )
     assert (states.stat().st_size > 0) is reads_states
+
+
+def test_a_sampler_records_the_reads_and_writes_of_its_clients(keys: Path, tmp_path: Path) -> None:
+    path = tmp_path / "operations"
+    # no member listens there
+    config = config_of(
+        keys, tmp_path, members={"cp1": "127.0.0.1"}, reads_states=False, operations=str(path)
+    )
+    with launcher.sampling(config, tmp_path / "log"):
+        deadline = Deadline.after(RealClock(), 30)
+        wait_for("operations", lambda: until(path.exists() and len(operations.read(path)) > 8), deadline)
+    lines = operations.read(path)
+    assert {line.machine for line in lines if isinstance(line, operations.Started)} == {"cp1"}
+    assert not any(line.ok for line in lines if isinstance(line, operations.Ended))
+    assert operations.operations(lines) == []
 
 
 def test_a_sampler_without_its_tunnel_ends(keys: Path, tmp_path: Path) -> None:
