@@ -99,7 +99,8 @@ class _Round:
         return [_Machine(name) for name in self._dice.sample(self._group.machines, count)]
 
     def _break(self, machine: _Machine) -> None:
-        if machine.open and self._dice.random() < 0.5:
+        # a machine with an open fault may not work again until that is healed
+        if machine.open and (machine.is_recovering or self._dice.random() < 0.5):
             self._heal(machine)
         possible = self._possible(machine)
         if not possible:

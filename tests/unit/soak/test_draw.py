@@ -98,6 +98,23 @@ def test_a_machine_works_again_before_its_next_fault() -> None:
                 assert before.expectation.ok is not None
 
 
+def test_nothing_waits_for_a_machine_that_still_has_a_fault() -> None:
+    choices = choices_for({}, "kill-process", "partition", most=6)
+    waited = 0
+    for number in range(60):
+        still_open: set[str] = set()
+        for step in script_of(5, number, choices).scenario.steps:
+            match step:
+                case Inject(fault="partition"):
+                    still_open.add(step.name)
+                case Heal():
+                    still_open.discard(step.name)
+                case Expect(expectation=ProbeExpectation() as expected) if expected.ok:
+                    waited += 1
+                    assert not still_open
+    assert waited
+
+
 def test_a_round_has_the_names_of_its_soak(tmp_path: Path) -> None:
     script = script_of(42, 7, choices_for({}))
     assert script.name == "soak-42-7"
