@@ -61,3 +61,20 @@ def test_a_stale_read_is_found(lines: Lines, result: Linearity, tmp_path: Path) 
     assert found.result is result
     assert folder.operations_page.exists() is (result is Linearity.ILLEGAL)
     assert bool(found.seen) is (result is Linearity.ILLEGAL)
+
+
+def test_a_stale_read_is_found_among_many_writes_without_an_answer(tmp_path: Path) -> None:
+    """As they are after hours of faults. An answer "unknown" would hide it: a soak goes on after an error."""
+    lines: list[Started | Ended] = []
+    for number in range(1, 3000, 3):
+        at = 100 * number
+        lines += [Started(number, 0, "cp1", "a", at, str(number)), Ended(number, at + 10, True, str(number))]
+        lines += read(number + 1, str(number), at + 20, at + 30)
+        if number % 50 == 1:
+            lines.append(Started(number + 2, 2, "cp3", "a", at, str(number + 2)))
+    folder = RunFolder(tmp_path)
+    for last, result in (("2998", Linearity.OK), ("2995", Linearity.ILLEGAL)):
+        shown = [*lines, *read(9000, last, 400_000, 400_010)]
+        folder.operations.write_text("".join(f"{to_json(line)}\n" for line in shown))
+        found = check(folder, Quiet())
+        assert (found.result, found.unknown) == (result, 20)

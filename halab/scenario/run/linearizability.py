@@ -60,9 +60,8 @@ def check(folder: RunFolder, progress: Progress) -> events.Operations:
 
 
 def _answer(program: Path, folder: RunFolder, found: Sequence[Operation]) -> str:
-    done = process.run(
-        [program, folder.operations_page], input=operations.as_lines(found), timeout_seconds=_LIMIT_SECONDS
-    )
+    lines = operations.as_lines(operations.bounded(found))
+    done = process.run([program, folder.operations_page], input=lines, timeout_seconds=_LIMIT_SECONDS)
     return done.output
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from halab.errors import Corrupted
-from halab.scenario.record.operations import Ended, Operation, Started, as_lines, operations, read, to_json
+from halab.scenario.record.operations import (
+    Ended,
+    Operation,
+    Started,
+    as_lines,
+    bounded,
+    operations,
+    read,
+    to_json,
+)
 
 
 def write(number: int, value: str) -> Started:
@@ -68,6 +77,24 @@ def test_a_wrong_line_is_an_error_with_its_number(line: str, tmp_path: Path) -> 
     path.write_text(f"{to_json(write(1, '1'))}\n{line}\n")
     with pytest.raises(Corrupted, match=r"operations\.jsonl:2: "):
         read(path)
+
+
+def test_an_open_write_ends_with_the_first_read_of_its_value_and_counts_only_if_there_is_one() -> None:
+    never_read = Operation(1, 0, "a", True, "1", 10, None)
+    read_twice = Operation(2, 1, "a", True, "2", 20, None)
+    reads = [Operation(3, 2, "a", False, "2", 30, 60), Operation(4, 3, "a", False, "2", 40, 50)]
+    # the same value of another key, and the value of a key that was never written
+    others = [Operation(5, 2, "b", False, "1", 30, 35), Operation(6, 2, "b", False, "", 36, 37)]
+    answered = Operation(7, 0, "a", True, "7", 70, 80)
+    found = list(bounded([never_read, read_twice, *reads, *others, answered]))
+    assert found == [Operation(2, 1, "a", True, "2", 20, 50), *reads, *others, answered]
+
+
+def test_an_open_write_whose_value_was_read_before_it_has_no_end_before_its_start() -> None:
+    early = Operation(1, 0, "a", False, "2", 10, 15)
+    assert list(bounded([early, Operation(2, 1, "a", True, "2", 20, None)])) == [
+        early, Operation(2, 1, "a", True, "2", 20, 20),
+    ]  # fmt: skip
 
 
 def test_the_check_gets_a_line_for_each_operation() -> None:

@@ -47,7 +47,8 @@ def answering(folder: RunFolder, monkeypatch: pytest.MonkeyPatch, **answer: obje
 def test_the_operations_are_checked_and_counted(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     given = answering(folder, monkeypatch)
     assert check(folder, Quiet()) == Operations(2, 2, 1, Linearity.OK)
-    assert [json.loads(line)["id"] for line in given.read_text().splitlines()] == [1, 2, 3, 4]
+    # no read has returned the value of the open write 3, which is counted all the same
+    assert [json.loads(line)["id"] for line in given.read_text().splitlines()] == [1, 2, 4]
 
 
 @pytest.mark.parametrize(
