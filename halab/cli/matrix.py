@@ -105,6 +105,7 @@ def run_command(file: Path, folder: Path | None, again: bool, at_once: int | Non
     from halab.cli.console import progress
     from halab.cli.verdicts import exit_code
     from halab.matrix import forecast, library, session
+    from halab.matrix.places import ThisHost
     from halab.report import matrix, table
 
     folder, plan, shown = folder or _folder_of(file), library.find(file), progress()
@@ -116,7 +117,8 @@ def run_command(file: Path, folder: Path | None, again: bool, at_once: int | Non
             shown.say(f"changed since the last run: {change}")
         shown.say(_summary(known))
         started = datetime.now().astimezone().isoformat(timespec="seconds")
-        outcome = session.play(known, folder, started, shown, _lab_deps, labelled=progress)
+        here = ThisHost(known.at_once, shown, progress, _lab_deps)
+        outcome = session.play(known, folder, started, shown, _lab_deps, here)
     if as_json:
         echo_raw(matrix.text(folder.resolve(), outcome.report).rstrip())
     else:

@@ -11,28 +11,24 @@ from pathlib import Path
 
 from halab import files
 from halab.campaign import lab_folders
-from halab.campaign import play as campaigns
-from halab.campaign.outcome import CampaignOutcome, CampaignRun
-from halab.campaign.play import CampaignOptions
-from halab.campaign.temporary_campaign import play_on
 from halab.clock import RealClock
 from halab.errors import BadUsage, HalabError, LabProblem
 from halab.lifecycle.lab import LabDir, open_file
 from halab.lifecycle.temporary_lab import LabDeps
 from halab.machines.host import allocation
-from halab.matrix import lab_process, record, results
+from halab.matrix import record, results
 from halab.matrix.forecast import Forecast
-from halab.matrix.lab_process import EndedLab, EndedRun, LabWork
+from halab.matrix.lab_process import EndedLab, EndedRun
 from halab.matrix.plan import CellRun, MatrixLab
+from halab.matrix.places import LabOrders, Places
 from halab.matrix.record import LABS, BuiltLab, MatrixRecord, PlayedRun
 from halab.matrix.results import Results
 from halab.matrix.times import COUNTED
 from halab.printable import counted, one_line
-from halab.progress import Progress, Quiet
+from halab.progress import Progress
 from halab.report.matrix import PAGE, MatrixReport
 
 _LOCK = "lock"
-_OPTIONS = CampaignOptions(ends_hanging=True)
 
 
 @dataclass(frozen=True)
@@ -84,13 +80,12 @@ def play(
     started: str,
     shown: Progress,
     lab_deps: Callable[[Path], LabDeps],
-    *,
-    labelled: Callable[[str], Progress] = lambda lab: Quiet(),
+    places: Places,
 ) -> MatrixOutcome:
     """Play what is still to be played, and write the report. The folder is locked.
 
-    `lab_deps` says how the lab of a file comes up and is taken down. `labelled` shows the progress of one of several
-    labs. `started` is the time now, in ISO 8601. Raises BadUsage if a lab file is wrong, before anything is built.
+    `lab_deps` says how the lab of a file comes up and is taken down, `places` where the labs are played. `started` is
+    the time now, in ISO 8601. Raises BadUsage if a lab file is wrong, before anything is built.
     """
     labs = folder / LABS
     for left in _left(labs):
@@ -118,7 +113,7 @@ def play(
         runs=tuple(run for run in before.runs if not standing.is_complete(run) or run.key in found.runs),
     )
     forecast = replace(forecast, standing=replace(standing, record=now))
-    matrix = _RunningMatrix(forecast, folder, shown, lab_deps, labelled, found)
+    matrix = _RunningMatrix(forecast, folder, shown, lab_deps, places, found)
     return matrix.play(by_name)
 
 
@@ -138,14 +133,14 @@ class _RunningMatrix:
         folder: Path,
         shown: Progress,
         lab_deps: Callable[[Path], LabDeps],
-        labelled: Callable[[str], Progress],
+        places: Places,
         results: Results,
     ) -> None:
         self._forecast = forecast
         self._folder = folder
         self._shown = shown
         self._lab_deps = lab_deps
-        self._labelled = labelled
+        self._places = places
         self._cells = {cell.key: cell for cell in forecast.standing.plan.cells}
         self._results = results
         self._begun = RealClock().now()
@@ -155,51 +150,34 @@ class _RunningMatrix:
 
     def play(self, files: Mapping[str, Path]) -> MatrixOutcome:
         pending = self._forecast.standing.pending
-        at_once = max(1, min(self._forecast.at_once, len(pending)))
         self._files = files
-        self._waiting = [lab for lab in self._forecast.standing.plan.labs if lab.name in pending]
-        works = [self._work(lab, pending[lab.name], at_once) for lab in self._waiting]
-        self._count = len(works)
+        self._waiting = {lab.name: lab for lab in self._forecast.standing.plan.labs if lab.name in pending}
+        orders = [self._orders(lab, pending[lab.name]) for lab in self._waiting.values()]
+        self._count = len(orders)
         self._write()
         try:
-            was_interrupted = lab_process.play_all(works, self, at_once=at_once)
+            was_interrupted = self._places.play_all(orders, self)
         except BaseException:
             with suppress(HalabError):
                 self._report()
             raise
         return MatrixOutcome(self._report(), self._folder / PAGE, was_interrupted)
 
-    def _work(self, lab: MatrixLab, runs: Sequence[CellRun], at_once: int) -> LabWork:
-        """How a lab is built, played and removed. Side by side, this takes place in another process."""
-
-        def play_lab(tell: Callable[[EndedRun], None]) -> EndedLab:
-            lab_dir, begun = open_file(self._files[lab.name]), RealClock().now()
-            shown = self._shown if at_once == 1 else self._labelled(lab.name)
-
-            def on_run(run: CampaignRun) -> None:
-                tell(EndedRun(str(run.planned), run.planned.seed, run.folder, run.result, run.is_over_limit))
-
-            def play() -> CampaignOutcome:
-                planned = [run.planned for run in runs]
-                seed = self._forecast.standing.seed
-                return campaigns.play(lab_dir, planned, shown, _OPTIONS, seed=seed, on_run=on_run)
-
-            played = play_on(lab_dir, lab.name, shown, self._lab_deps(self._files[lab.name]), play)
-            outcome = played.outcome
-            return EndedLab(
-                why=played.why,
-                was_interrupted=played.was_interrupted,
-                built_seconds=RealClock().now() - begun - outcome.seconds if outcome else None,
-                repairs=tuple(map(str, outcome.repairs)) if outcome else (),
-            )
-
-        return LabWork(lab.name, play_lab)
+    def _orders(self, lab: MatrixLab, runs: Sequence[CellRun]) -> LabOrders:
+        fingerprints = self._forecast.standing.plan.fingerprints
+        return LabOrders(
+            lab=lab.name,
+            file=self._files[lab.name],
+            runs=tuple(run.planned for run in runs),
+            seed=self._forecast.standing.seed,
+            fingerprints={run.cell.name: fingerprints[run.cell.key] for run in runs},
+        )
 
     def on_begin(self, lab: str) -> None:
         number = self._count - len(self._waiting) + 1
         if number > 1:
             self._report()
-        begun = self._waiting.pop(0)
+        begun = self._waiting.pop(lab)
         runs = self._forecast.standing.pending[lab]
         what = f"{begun.settings}: {counted(len(runs), 'run')}"
         self._shown.say(f"lab {number} of {self._count}: {what}. {self._progress()}")
