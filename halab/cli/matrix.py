@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ from halab.printable import counted
 if TYPE_CHECKING:
     from halab.lifecycle.temporary_lab import LabDeps
     from halab.matrix.forecast import Forecast
+    from halab.matrix.hosts.cluster import Cluster
+    from halab.matrix.places import Places
     from halab.matrix.plan import MatrixPlan
 
 _RUN = "run"
@@ -84,20 +88,38 @@ def plan_command(file: Path, folder: Path | None, at_once: int | None, as_json: 
 @folder_option
 @click.option("--again", is_flag=True, help="Also run again what ended in an error.")
 @at_once_option
+@click.option(
+    "--scheduler", metavar="ADDRESS",
+    help="Run the labs on the hosts that this scheduler of dask knows: tcp://HOST:PORT or tls://HOST:PORT.",
+)  # fmt: skip
+@click.option(
+    "--certificates", type=click.Path(path_type=Path), metavar="FOLDER",
+    help="Connect over TLS, with the files that `halab matrix certificates` has made in this folder.",
+)  # fmt: skip
 @json_option
-def run_command(file: Path, folder: Path | None, again: bool, at_once: int | None, as_json: bool) -> int:
-    """Run all cells of a matrix, lab after lab or several labs at once, and write one report.
+def run_command(
+    file: Path,
+    folder: Path | None,
+    again: bool,
+    at_once: int | None,
+    scheduler: str | None,
+    certificates: Path | None,
+    as_json: bool,
+) -> int:
+    """Run all cells of a matrix, lab after lab, several labs at once or on several hosts, and write one report.
 
     For each lab, halab builds the lab, runs its scenarios and removes the lab. Ctrl-C removes the labs that are up, and
     the same command continues later: complete runs are not repeated. If the matrix file has changed, only the cells
     that the change is about run again. A run that takes twice as long as the sum of its limits is ended,
-    and its verdict is error. Exit code: 0 all cells passed, 1 one failed, 3 a run ended in an error or a lab did not
-    come up or was not removed, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
+    and its verdict is error. With --scheduler, other hosts play the labs, one each at a time. Exit code: 0 all cells
+    passed, 1 one failed, 3 a run ended in an error or a lab did not come up or was not removed, 130 interrupted. If
+    several apply, 130 takes precedence over 3, and 3 over 1.
 
     \b
     Example:
       halab matrix run matrix.yml
       halab matrix run matrix.yml --in /tmp/nightly --json
+      halab matrix run matrix.yml --scheduler tcp://10.1.0.5:8786
     """
     import secrets
     from datetime import datetime
@@ -105,20 +127,16 @@ def run_command(file: Path, folder: Path | None, again: bool, at_once: int | Non
     from halab.cli.console import progress
     from halab.cli.verdicts import exit_code
     from halab.matrix import forecast, library, session
-    from halab.matrix.places import ThisHost
     from halab.report import matrix, table
 
     folder, plan, shown = folder or _folder_of(file), library.find(file), progress()
-    with session.locked(folder):
-        known = forecast.of(
-            plan, folder, seed=secrets.randbelow(10**6), again=again, at_once=at_once or _fitting(plan)
-        )
+    with session.locked(folder), _places(plan, folder, scheduler, certificates, at_once) as (places, size):
+        known = forecast.of(plan, folder, seed=secrets.randbelow(10**6), again=again, at_once=size)
         for change in known.standing.changes():
             shown.say(f"changed since the last run: {change}")
         shown.say(_summary(known))
         started = datetime.now().astimezone().isoformat(timespec="seconds")
-        here = ThisHost(known.at_once, shown, progress, _lab_deps)
-        outcome = session.play(known, folder, started, shown, _lab_deps, here)
+        outcome = session.play(known, folder, started, shown, _lab_deps, places)
     if as_json:
         echo_raw(matrix.text(folder.resolve(), outcome.report).rstrip())
     else:
@@ -131,6 +149,44 @@ def run_command(file: Path, folder: Path | None, again: bool, at_once: int | Non
     if code is ExitCode.INTERRUPTED:
         echo("halab: interrupted; the same command continues", err=True)
     return code
+
+
+@matrix_command.command("certificates")
+@click.argument("folder", type=click.Path(path_type=Path))
+def certificates_command(folder: Path) -> None:
+    """Make certificates with which the scheduler, the workers and halab know each other.
+
+    FOLDER gets a CA (ca.pem, ca-key.pem) and a file with key and certificate for each role: scheduler.pem, worker.pem
+    and client.pem. They are valid for a year. The scheduler and the workers of dask take ca.pem and their own file.
+
+    \b
+    Example:
+      halab matrix certificates tls
+      dask scheduler --protocol tls --tls-ca-file tls/ca.pem --tls-cert tls/scheduler.pem
+      halab matrix run matrix.yml --scheduler tls://10.1.0.5:8786 --certificates tls
+    """
+    from halab.matrix.hosts import certificates
+
+    made = certificates.make(folder)
+    echo(f"made in {made.folder}: ca.pem, ca-key.pem, scheduler.pem, worker.pem, client.pem", err=True)
+
+
+@matrix_command.command("play-lab", hidden=True)
+@click.argument("folder", type=click.Path(path_type=Path))
+def play_lab_command(folder: Path) -> int:
+    """Play the lab that a matrix on another host has sent to a folder, until the standard input is closed.
+
+    \b
+    Example:
+      halab matrix play-lab ~/.local/state/halab/matrix/3f9a/nginx
+    """
+    from halab import doctor
+    from halab.cli.console import progress
+    from halab.matrix.hosts import player
+    from halab.matrix.hosts.place import Place
+
+    end = player.play(Place(folder), progress(), _lab_deps, doctor.require, sys.stdin.fileno())
+    return ExitCode.ERROR if end.why else ExitCode.PASSED
 
 
 @matrix_command.command("diff")
@@ -159,6 +215,45 @@ def diff_command(old: Path, new: Path, as_json: bool) -> int:
     else:
         echo("\n".join(matrix_difference.lines(difference)))
     return ExitCode.FAILED if difference.broken else ExitCode.PASSED
+
+
+@contextmanager
+def _places(
+    plan: MatrixPlan, folder: Path, scheduler: str | None, certificates: Path | None, at_once: int | None
+) -> Iterator[tuple[Places, int]]:
+    """Where the labs are played, and how many at once."""
+    from halab.cli.console import progress
+    from halab.matrix.places import ThisHost
+
+    if scheduler is None:
+        if certificates is not None:
+            raise click.UsageError("--certificates needs --scheduler")
+        size = at_once or _fitting(plan)
+        yield ThisHost(size, progress(), progress, _lab_deps), size
+        return
+    if at_once is not None:
+        raise click.UsageError("--at-once is about this host, and --scheduler about others: use one of them")
+    from halab.clock import RealClock
+    from halab.matrix.hosts import agent
+    from halab.matrix.hosts.fleet import Fleet
+
+    with _connected(scheduler, certificates) as cluster:
+        fleet = Fleet(cluster, agent.name_of(folder), RealClock(), progress(), progress, agent.describe())
+        yield fleet, max(1, fleet.size)
+
+
+def _connected(scheduler: str, certificates: Path | None) -> AbstractContextManager[Cluster]:
+    from halab.errors import HostProblem
+    from halab.matrix.hosts.certificates import Certificates
+
+    try:
+        from halab.matrix.hosts import dask_cluster
+    except ImportError as error:
+        raise HostProblem(
+            f"--scheduler needs dask.distributed, the extra `matrix` of halab: {error}",
+            hint=f"{sys.executable} -m pip install 'distributed>=2026.1'",
+        ) from error
+    return dask_cluster.connected(scheduler, Certificates(certificates) if certificates else None)
 
 
 def _fitting(plan: MatrixPlan) -> int:

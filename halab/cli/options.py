@@ -38,7 +38,7 @@ class CommandGroup(click.Group):
                 [
                     (name, command.get_short_help_str(_SUMMARY_CHARACTERS))
                     for name, command in commands.items()
-                    if command
+                    if command and not command.hidden
                 ]
             )
 

@@ -22,10 +22,10 @@ def fitting(labs: Sequence[LabFile], host: Host) -> int:
     free = free_mebibytes(host)
     if not labs or free is None:
         return 1
-    return max(1, min(len(labs), host.cores // _CORES, free // max(map(_mebibytes, labs))))
+    return max(1, min(len(labs), host.cores // _CORES, free // max(map(mebibytes, labs))))
 
 
-def _mebibytes(lab: LabFile) -> int:
+def mebibytes(lab: LabFile) -> int:
     """The memory of all machines of a lab, as its file limits it."""
     sizes = lab.machines.by_name
     return sum(

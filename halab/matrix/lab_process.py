@@ -39,7 +39,7 @@ class EndedLab:
     """What came of a lab. `why` says why runs did not take place, or why the lab was not removed; empty if all is well.
 
     `built_seconds` is how long it took to build and to remove it; None if it did not come up. With `is_lost`, the
-    process that played it was killed, and the lab may still be up.
+    process that played it was killed, and the lab may still be up. With `is_unfit`, the host cannot run the lab.
     """
 
     why: str = ""
@@ -47,6 +47,7 @@ class EndedLab:
     built_seconds: float | None = None
     repairs: tuple[str, ...] = ()
     is_lost: bool = False
+    is_unfit: bool = False
 
 
 class Listener(Protocol):
@@ -144,16 +145,21 @@ def _play(
         with process.signals_wait():
             sender.send(what)
 
-    try:
-        end = work.play(tell)
-    except KeyboardInterrupt:
-        end = EndedLab("interrupted", was_interrupted=True)
-    except HalabError as error:
-        end = EndedLab(one_line(error.message))
-    except Exception as error:
-        end = EndedLab(one_line(f"internal error: {type(error).__name__}: {error}"))
+    end = ended(lambda: work.play(tell))
     with suppress(OSError, KeyboardInterrupt):
         tell(end)
+
+
+def ended(play: Callable[[], EndedLab]) -> EndedLab:
+    """Play a lab in a process of its own. What ends it is said, whatever it is."""
+    try:
+        return play()
+    except KeyboardInterrupt:
+        return EndedLab("interrupted", was_interrupted=True)
+    except HalabError as error:
+        return EndedLab(one_line(error.message))
+    except Exception as error:
+        return EndedLab(one_line(f"internal error: {type(error).__name__}: {error}"))
 
 
 def _hear(children: dict[Connection, _Child], listener: Listener) -> bool:

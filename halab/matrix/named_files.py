@@ -17,18 +17,23 @@ _READ_BYTES = 10_000_000
 
 def digest(text: str, written: LabFile, folder: Path) -> str:
     """A hash of the files, folders and checkouts that a lab file names, relative to `folder`; empty without any."""
-    folders = {Path(name) for name in (*written.manifests, written.kubeadm.patches) if name}
     seen = hashlib.sha256()
     count = 0
-    for name in sorted(set(lab_variants.own_files(text))):
-        for path in _files(folder / name, is_folder=name in folders):
-            seen.update(f"{path.relative_to(folder)}\0{_content(path)}\0".encode())
-            count += 1
+    for path in find(text, written, folder):
+        seen.update(f"{path.relative_to(folder)}\0{_content(path)}\0".encode())
+        count += 1
     for source in written.source.by_name.values():
         if (place := folder / Path(source).expanduser()).is_dir():
             seen.update(checkout.state(place.resolve(), source).digest.encode())
             count += 1
     return seen.hexdigest() if count else ""
+
+
+def find(text: str, written: LabFile, folder: Path) -> Iterator[Path]:
+    """The files that a lab file names, and those in the folders that it names. Their paths begin with `folder`."""
+    folders = {Path(name) for name in (*written.manifests, written.kubeadm.patches) if name}
+    for name in sorted(set(lab_variants.own_files(text))):
+        yield from _files(folder / name, is_folder=name in folders)
 
 
 def _files(path: Path, *, is_folder: bool) -> Iterator[Path]:

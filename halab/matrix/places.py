@@ -39,6 +39,10 @@ class LabOrders:
 class Places(Protocol):
     """Where labs are played."""
 
+    @property
+    def set_aside(self) -> Mapping[str, str]:
+        """The hosts that get no more labs, and why."""
+
     def play_all(self, orders: Sequence[LabOrders], listener: Listener) -> bool:
         """Play all labs, and return whether the user has interrupted them. No lab is left."""
 
@@ -51,6 +55,11 @@ class ThisHost:
     shown: Progress
     labelled: Callable[[str], Progress]
     lab_deps: Callable[[Path], LabDeps]
+
+    @property
+    def set_aside(self) -> Mapping[str, str]:
+        """This host plays what it can."""
+        return {}
 
     def play_all(self, orders: Sequence[LabOrders], listener: Listener) -> bool:
         at_once = max(1, min(self.at_once, len(orders)))

@@ -93,6 +93,8 @@ class MatrixRecord:
     runs: tuple[PlayedRun, ...] = ()
     built: tuple[BuiltLab, ...] = ()
     repairs: tuple[str, ...] = ()
+    # hosts that got no more labs, and why
+    set_aside: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def with_run(self, run: PlayedRun) -> MatrixRecord:

@@ -125,6 +125,7 @@ def report_of(standing: Standing, results: Results, pages: Mapping[str, Path]) -
         started=written.started if written else "",
         seconds=written.seconds if written else 0.0,
         repairs=written.repairs if written else (),
+        set_aside=written.set_aside if written else {},
     )
 
 

@@ -19,8 +19,8 @@ from halab.machines.host import allocation
 from halab.matrix import record, results
 from halab.matrix.forecast import Forecast
 from halab.matrix.lab_process import EndedLab, EndedRun
-from halab.matrix.plan import CellRun, MatrixLab
 from halab.matrix.places import LabOrders, Places
+from halab.matrix.plan import CellRun, MatrixLab
 from halab.matrix.record import LABS, BuiltLab, MatrixRecord, PlayedRun
 from halab.matrix.results import Results
 from halab.matrix.times import COUNTED
@@ -161,6 +161,7 @@ class _RunningMatrix:
             with suppress(HalabError):
                 self._report()
             raise
+        self._write()
         return MatrixOutcome(self._report(), self._folder / PAGE, was_interrupted)
 
     def _orders(self, lab: MatrixLab, runs: Sequence[CellRun]) -> LabOrders:
@@ -229,6 +230,8 @@ class _RunningMatrix:
                 )
 
     def _write(self) -> None:
+        set_aside = {**self._record.set_aside, **self._places.set_aside}
+        self._record = replace(self._record, set_aside=set_aside)
         seconds = self._seconds_before + RealClock().now() - self._begun
         self._record = replace(self._record, seconds=round(seconds, 3))
         record.write(self._folder, self._record)

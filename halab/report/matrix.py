@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from itertools import groupby
@@ -162,7 +162,10 @@ class ReportedCell:
 
 @dataclass(frozen=True)
 class MatrixReport:
-    """All cells of a matrix. `axes` are the values of each axis, `scenarios` the titles of the scenarios by name."""
+    """All cells of a matrix. `axes` are the values of each axis, `scenarios` the titles of the scenarios by name.
+
+    `set_aside` are the hosts that got no more labs, with the reasons.
+    """
 
     name: str
     axes: Mapping[str, Sequence[str]]
@@ -173,6 +176,7 @@ class MatrixReport:
     started: str
     seconds: float
     repairs: Sequence[str] = ()
+    set_aside: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> list[ReportedLab]:
@@ -271,6 +275,7 @@ def text(folder: Path, report: MatrixReport) -> str:
         ],
         "cells": [_cell(folder, cell) for cell in report.cells],
         "repairs": list(report.repairs),
+        "set_aside": dict(report.set_aside),
     }
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 

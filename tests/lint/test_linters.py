@@ -43,6 +43,7 @@ HOMES = {
     "starlette": {"halab.serve"},
     "uvicorn": {"halab.serve"},
     "sqlite3": {"halab.report.history_file"},
+    "distributed": {"halab.matrix.hosts.dask_cluster"},
 }
 SCRIPTS = sorted(
     path

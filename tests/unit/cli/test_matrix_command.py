@@ -6,22 +6,30 @@ import json
 import os
 import shutil
 import signal
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from support.fake_fleet import FACTS, FakeCluster, FakeHost, arrives_by_verdict
 from support.matrix_builder import TWO, write_matrix
 from support.stage import Stage, result_of
 
 from halab.campaign import play as playing
 from halab.campaign.time_limit import OverLimit
 from halab.cli import main
+from halab.clock import RealClock
 from halab.config.lab import ProviderKind
 from halab.errors import HostProblem
 from halab.machines.host import allocation
-from halab.matrix import at_once, record, results
+from halab.matrix import at_once, hosts, record, results
+from halab.matrix.hosts import agent, dask_cluster, player
+from halab.matrix.hosts.place import Place
+from halab.matrix.lab_process import EndedLab
 from halab.matrix.record import MatrixRecord
 
 Shown = pytest.CaptureFixture[str]
@@ -370,3 +378,84 @@ class TestRun:
         assert did(played) == ["up", *BOTH, "down"]
         assert "no space left on device" in capsys.readouterr().err
         assert report(folder)["totals"] == {"not run": 2, "pass": 2}
+
+
+def test_labs_are_played_on_the_hosts_of_a_scheduler(
+    capsys: Shown, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrives_by_verdict(monkeypatch)
+    own = agent.describe()
+    machines = [FakeHost(name, facts=replace(FACTS, halab=own.halab, code=own.code)) for name in "ab"]
+    cluster = FakeCluster(*machines)
+    monkeypatch.setattr(dask_cluster, "connected", lambda address, certificates: nullcontext(cluster))
+    monkeypatch.setattr(RealClock, "sleep", lambda clock, seconds: cluster.tick())
+    assert main(["matrix", "run", "--scheduler", "tcp://10.1.0.5:8786"]) == 0
+    shown = capsys.readouterr()
+    assert "2 labs to build, 2 at once." in shown.err and "host a plays the lab haproxy" in shown.err
+    written = record.read(folder / "matrix")
+    assert written is not None and len(written.runs) == 4 and len(written.built) == 2
+    assert main(["matrix", "run", "--scheduler", "tcp://10.1.0.5:8786"]) == 0
+    assert "all 4 runs are complete" in capsys.readouterr().err
+
+
+def test_a_host_that_was_set_aside_is_named_in_the_report(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = agent.describe()
+    unfit: dict[str, EndedLab | Exception] = {"haproxy": EndedLab("no engine answers", is_unfit=True)}
+    same = replace(FACTS, halab=own.halab, code=own.code)
+    cluster = FakeCluster(FakeHost("a", facts=same, ends=unfit), FakeHost("b", facts=same))
+    arrives_by_verdict(monkeypatch)
+    monkeypatch.setattr(dask_cluster, "connected", lambda address, certificates: nullcontext(cluster))
+    monkeypatch.setattr(RealClock, "sleep", lambda clock, seconds: cluster.tick())
+    assert main(["matrix", "run", "--scheduler", "tcp://10.1.0.5:8786"]) == 0
+    data = json.loads((folder / "matrix/matrix.json").read_text())
+    assert data["set_aside"] == {"a": "no engine answers"}
+    assert "a: no engine answers" in (folder / "matrix/matrix.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--scheduler", "tcp://10.1.0.5:8786", "--at-once", "2"], "--at-once is about this host"),
+        (["--certificates", "tls"], "--certificates needs --scheduler"),
+    ],
+)
+def test_options_of_this_host_and_of_others_do_not_mix(options: list[str], said: str, capsys: Shown) -> None:
+    assert main(["matrix", "run", *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_dask_the_command_that_installs_it_is_said(
+    capsys: Shown, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "halab.matrix.hosts.dask_cluster", None)
+    monkeypatch.delattr(hosts, "dask_cluster")
+    assert main(["matrix", "run", "--scheduler", "tcp://10.1.0.5:8786"]) == 3
+    said = capsys.readouterr().err
+    assert "--scheduler needs dask.distributed" in said and "-m pip install 'distributed" in said
+    assert not (folder / "matrix").exists()
+
+
+def test_certificates_are_made_in_a_folder(capsys: Shown, folder: Path) -> None:
+    assert main(["matrix", "certificates", "tls"]) == 0
+    assert "made in tls: ca.pem, ca-key.pem" in capsys.readouterr().err
+    assert (folder / "tls/worker.pem").is_file()
+
+
+def test_a_lab_that_was_sent_is_played_until_its_end(
+    capsys: Shown, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[Path] = []
+
+    def play(place: Place, *args: object) -> EndedLab:
+        played.append(place.path)
+        return EndedLab("" if len(played) == 1 else "interrupted")
+
+    monkeypatch.setattr(player, "play", play)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: 0))
+    assert main(["matrix", "play-lab", "haproxy"]) == 0
+    assert main(["matrix", "play-lab", "haproxy"]) == 3
+    assert played == [Path("haproxy")] * 2
+    assert main(["matrix", "--help"]) == 0
+    assert "play-lab" not in capsys.readouterr().out

@@ -1,0 +1,293 @@
+"""Play the labs of a matrix on several hosts: give each host a lab at a time, and take the runs as soon as they end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from halab.campaign.plan import PlannedRun
+from halab.clock import Clock
+from halab.config.twin import Verdict
+from halab.errors import HalabError
+from halab.machines.work import Work
+from halab.matrix import results
+from halab.matrix.hosts import agent, parcel, place
+from halab.matrix.hosts.agent import News
+from halab.matrix.hosts.cluster import Cluster, HostGone, Task
+from halab.matrix.hosts.host import HostFacts
+from halab.matrix.hosts.place import SentRun
+from halab.matrix.hosts.roster import Act, Host, Lab, Roster
+from halab.matrix.lab_process import EndedLab, EndedRun, Listener
+from halab.matrix.places import LabOrders
+from halab.printable import one_line
+from halab.progress import Progress
+from halab.scenario.record.folder import RunFolder
+
+_EVERY_SECONDS = 1.0
+# A worker that died is back within some seconds if its nanny starts it again.
+_WITHOUT_HOSTS_SECONDS = 60.0
+# A lab that did not come up, or whose host died, is tried again on another host, but not for ever.
+_MOST_TRIES = 3
+# More archives wait for the next question.
+_MOST_BYTES = 50_000_000
+
+
+class Fleet:
+    """The hosts that play a matrix. `matrix` is its name on them."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        matrix: str,
+        clock: Clock,
+        shown: Progress,
+        labelled: Callable[[str], Progress],
+        own: HostFacts,
+    ) -> None:
+        self._cluster = cluster
+        self._matrix = matrix
+        self._clock = clock
+        self._shown = shown
+        self._labelled = labelled
+        self._roster = Roster(cluster, matrix, shown, own)
+        self._labs: dict[str, Lab] = {}
+        self._waiting: deque[Lab] = deque()
+        self._idle_since: float | None = None
+
+    @property
+    def size(self) -> int:
+        """How many hosts could play a lab now. Raises HostProblem if the scheduler is gone."""
+        self._look()
+        return len(self._roster.usable)
+
+    @property
+    def set_aside(self) -> Mapping[str, str]:
+        """The hosts that get no more labs, and why."""
+        return self._roster.set_aside
+
+    def play_all(self, orders: Sequence[LabOrders], listener: Listener) -> bool:
+        """Play all labs, and return whether the user has interrupted them."""
+        self._labs = {each.lab: Lab(each, parcel.written(each), list(each.runs)) for each in orders}
+        self._waiting = deque(self._labs.values())
+        self._listener = listener
+        try:
+            while self._is_busy or any(lab.left for lab in self._waiting):
+                self._look()
+                self._listen()
+                self._assign()
+                self._give_up()
+                self._clock.sleep(_EVERY_SECONDS)
+        except KeyboardInterrupt:
+            self._shown.say("interrupted: the hosts remove their labs")
+            self._stop()
+            return True
+        except BaseException:
+            with suppress(HalabError):
+                self._stop()
+            raise
+        return False
+
+    @property
+    def _is_busy(self) -> bool:
+        return any(host.act or host.leftovers for host in self._roster.hosts)
+
+    def _look(self) -> None:
+        """Notice hosts that have come and gone: another one plays what those that are gone did not send."""
+        for host in self._roster.look():
+            if host.act and host.act.task:
+                host.act.task.cancel()
+            lab = host.act.lab if host.act else None
+            self._shown.say(
+                f"host {host.name} is gone" + (f"; it was playing the lab {lab.name}" if lab else "")
+            )
+            if lab:
+                self._again(lab, EndedLab(f"the host {host.name} is gone", is_lost=True))
+
+    def _assign(self) -> None:
+        for host in self._roster.hosts:
+            if host.act:
+                continue
+            if host.leftovers:
+                # also if the host gets no more labs
+                host.act = Act(host.leftovers.popleft(), None, None)
+            elif host.name not in self.set_aside and (lab := self._next_for(host)):
+                self._waiting.remove(lab)
+                self._send(host, lab)
+
+    def _next_for(self, host: Host) -> Lab | None:
+        """The first lab that fits; one that another host could not play goes to a host that has not tried it."""
+        fitting = [
+            lab
+            for lab in self._waiting
+            # some of its runs may be on another host already
+            if lab.left and lab.name not in self._roster.uncollected and not host.facts.lacks(lab.written)
+        ]
+        return next(
+            (lab for lab in fitting if host.name not in lab.tries or not self._roster.others(lab)), None
+        )
+
+    def _send(self, host: Host, lab: Lab) -> None:
+        if not lab.has_begun:
+            self._listener.on_begin(lab.name)
+            lab.has_begun = True
+        self._shown.say(f"host {host.name} plays the lab {lab.name}")
+        lab.tries.append(host.name)
+        sent = parcel.of(self._matrix, lab.orders, lab.left)
+        host.act = Act(lab.name, lab, self._cluster.begin(host.address, agent.play, sent))
+
+    def _listen(self) -> None:
+        for host in self._roster.hosts:
+            if host.act:
+                try:
+                    self._hear(host, host.act)
+                except HostGone:
+                    # if it has really gone, the scheduler knows it soon
+                    continue
+
+    def _hear(self, host: Host, act: Act) -> None:
+        """Take what a host has to say about a lab, and notice the end of what it does."""
+        is_over = act.task is not None and act.task.is_over
+        news = self._ask_news(host, act)
+        if not news.is_complete:
+            return
+        if act.task is None:
+            # an earlier halab has ended, and its lab goes on
+            if news.is_running:
+                self._cluster.ask(host.address, agent.stop, self._matrix, act.name)
+            else:
+                act.task = self._cluster.begin(host.address, agent.clean, self._matrix, act.name)
+        elif is_over:
+            host.act = None
+            self._end(host, act, act.task)
+
+    def _ask_news(self, host: Host, act: Act) -> News:
+        news = self._cluster.ask(
+            host.address, agent.news, self._matrix, act.name, act.known, act.printed, _MOST_BYTES
+        )
+        act.printed += len(news.printed)
+        *lines, act.rest = (act.rest + news.printed).split(b"\n")
+        if act.lab:
+            shown = self._labelled(f"{act.name} on {host.name}")
+            for line in lines:
+                shown.say(line.decode(errors="replace"))
+        for run, content in news.runs:
+            self._take(host, act, run, content)
+            act.known.add(run.name)
+        return news
+
+    def _take(self, host: Host, act: Act, run: SentRun, content: bytes) -> None:
+        """Keep a run that a host has sent, unless it is known already or belongs to the matrix no more."""
+        lab = self._labs.get(act.name)
+        planned = next((each for each in lab.left if _is_same(each, run, lab)), None) if lab else None
+        if lab is None or planned is None:
+            return
+        runs = Work.beside(lab.orders.file).runs
+        folder = RunFolder.existing(place.unpacked(run, content, runs))
+        ended = EndedRun(run.cell, run.seed, folder, results.judged(folder), run.is_over_limit)
+        lab.left.remove(planned)
+        if act.lab is None:
+            self._shown.say(f"host {host.name} had a run of {run.cell} on {lab.name}")
+        self._listener.on_run(lab.name, ended)
+        if act.lab:
+            self._count(host, lab.name, run.cell, is_error=ended.result.verdict is Verdict.ERROR)
+
+    def _count(self, host: Host, lab: str, cell: str, *, is_error: bool) -> None:
+        host.errors.add(lab, cell, is_error=is_error)
+        if host.errors.are_too_many and host.name not in self.set_aside:
+            self._set_aside(host, f"errors in a row: {host.errors}")
+
+    def _set_aside(self, host: Host, why: str) -> None:
+        self._roster.set_aside[host.name] = one_line(why)
+        self._shown.say(f"host {host.name} is set aside: {one_line(why)}")
+        if host.act and host.act.lab:
+            host.act.is_stopped = True
+            with suppress(HostGone):
+                self._cluster.ask(host.address, agent.stop, self._matrix, host.act.name)
+
+    def _end(self, host: Host, act: Act, task: Task[EndedLab]) -> None:
+        try:
+            end = task.result()
+        except HostGone:
+            end = EndedLab(f"the host {host.name} is gone", is_lost=True)
+        except Exception as error:
+            end = EndedLab(one_line(f"internal error: {type(error).__name__}: {error}"))
+        if act.lab is None:
+            if end.why:
+                self._shown.say(f"host {host.name}, lab {act.name}: {end.why}")
+            # it has more memory now
+            host.facts = self._cluster.ask(host.address, agent.describe)
+            return
+        host.leftovers.append(act.name)
+        if end.is_unfit:
+            self._set_aside(host, end.why)
+        elif end.why and not (end.was_interrupted or act.is_stopped):
+            self._count(host, act.name, "", is_error=True)
+        self._again(act.lab, end, is_hosts_fault=act.is_stopped or end.is_unfit)
+
+    def _again(self, lab: Lab, end: EndedLab, *, is_hosts_fault: bool = False) -> None:
+        """Let another host play what is left of a lab; without anything left, the lab has ended.
+
+        A lab that did not come up does not come up on the same host either.
+        """
+        if lab.left and is_hosts_fault:
+            end = EndedLab()
+            lab.tries.pop()
+        lab.why = end.why or lab.why
+        may_stay = end.is_lost or end.was_interrupted or is_hosts_fault
+        if lab.left and len(lab.tries) < _MOST_TRIES and (may_stay or self._roster.others(lab)):
+            self._waiting.append(lab)
+        else:
+            # the lab is not on this host, and its user has interrupted nothing
+            self._listener.on_end(lab.name, replace(end, is_lost=False, was_interrupted=False))
+
+    def _give_up(self) -> None:
+        """Without a host for what is left, do not wait for ever."""
+        waiting = [lab for lab in self._waiting if lab.left]
+        if not waiting or self._is_busy:
+            self._idle_since = None
+            return
+        now = self._clock.now()
+        self._idle_since = self._idle_since if self._idle_since is not None else now
+        if now - self._idle_since < _WITHOUT_HOSTS_SECONDS:
+            return
+        for lab in waiting:
+            self._waiting.remove(lab)
+            self._listener.on_end(lab.name, EndedLab(self._roster.why_nobody_plays(lab)))
+
+    def _stop(self) -> None:
+        """End all labs. What they have completed is kept."""
+        self._waiting.clear()
+        while busy := [host for host in self._roster.hosts if host.act]:
+            self._look()
+            for host in busy:
+                with suppress(HostGone):
+                    self._stop_host(host)
+            self._clock.sleep(_EVERY_SECONDS)
+
+    def _stop_host(self, host: Host) -> None:
+        act = host.act
+        assert act is not None
+        is_over = act.task is None or act.task.is_over
+        news = self._ask_news(host, act)
+        if news.is_running:
+            self._cluster.ask(host.address, agent.stop, self._matrix, act.name)
+        elif act.task and not is_over:
+            # it may wait until the host has played a lab of another matrix
+            act.task.cancel()
+        else:
+            host.act = None
+            if act.lab:
+                self._listener.on_end(act.name, EndedLab("interrupted", was_interrupted=True))
+            if not self._cluster.ask(host.address, agent.forget, self._matrix, act.name):
+                self._shown.say(
+                    f"host {host.name} still has machines of the lab {act.name}; the next command removes them"
+                )
+
+
+def _is_same(planned: PlannedRun, run: SentRun, lab: Lab) -> bool:
+    """Whether a run that was sent is this one. The lab or the scenario may have changed since it was played."""
+    return (str(planned), planned.seed) == (run.cell, run.seed) and lab.orders.fingerprints[
+        run.cell
+    ] == run.fingerprint

@@ -1,0 +1,148 @@
+"""The hosts of a matrix: who is there, who is refused or set aside, and what each one does."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from halab.campaign.plan import PlannedRun
+from halab.config.lab import LabFile
+from halab.errors import HalabError
+from halab.matrix.hosts import agent
+from halab.matrix.hosts.cluster import Cluster, HostGone, Task
+from halab.matrix.hosts.host import Errors, HostFacts
+from halab.matrix.lab_process import EndedLab
+from halab.matrix.places import LabOrders
+from halab.printable import one_line
+from halab.progress import Progress
+
+
+@dataclass
+class Lab:
+    """A lab that is still to be played: the runs that are `left`, and the names of the hosts that tried it.
+
+    `why` says why the last of them did not play all of it.
+    """
+
+    orders: LabOrders
+    written: LabFile
+    left: list[PlannedRun]
+    tries: list[str] = field(default_factory=list)
+    has_begun: bool = False
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.orders.lab
+
+
+@dataclass
+class Act:
+    """What a host does: it plays a lab, or removes what is left of one (`lab` is None then).
+
+    `known` are the names of the runs that have arrived. `printed` counts the bytes of the log that were shown, `rest`
+    is the part of a line at their end.
+    """
+
+    name: str
+    lab: Lab | None
+    task: Task[EndedLab] | None
+    known: set[str] = field(default_factory=set)
+    printed: int = 0
+    rest: bytes = b""
+    is_stopped: bool = False
+
+
+@dataclass
+class Host:
+    """A host that is there. `leftovers` are the labs of which it has something that must be taken and removed."""
+
+    address: str
+    name: str
+    facts: HostFacts
+    leftovers: deque[str]
+    errors: Errors = field(default_factory=Errors.none)
+    act: Act | None = None
+
+
+class Roster:
+    """The hosts that a cluster has. `matrix` is the name of the matrix on them, `own` describes this halab."""
+
+    def __init__(self, cluster: Cluster, matrix: str, shown: Progress, own: HostFacts) -> None:
+        self._cluster = cluster
+        self._matrix = matrix
+        self._shown = shown
+        self._own = own
+        self._hosts: dict[str, Host] = {}
+        # by address: the names of workers that are not used, and why
+        self._refused: dict[str, tuple[str, str]] = {}
+        # by name: why a host gets no more labs
+        self.set_aside: dict[str, str] = {}
+
+    @property
+    def hosts(self) -> list[Host]:
+        return list(self._hosts.values())
+
+    @property
+    def usable(self) -> list[Host]:
+        """The hosts that get labs."""
+        return [host for host in self.hosts if host.name not in self.set_aside]
+
+    @property
+    def uncollected(self) -> set[str]:
+        """The labs of which hosts may have runs that have not arrived."""
+        names = {name for host in self.hosts for name in host.leftovers}
+        acts = [host.act for host in self.hosts if host.act]
+        return names | {act.name for act in acts if act.lab is None and act.task is None}
+
+    def others(self, lab: Lab) -> list[Host]:
+        """The hosts that could play a lab and have not tried it."""
+        return [
+            host for host in self.usable if host.name not in lab.tries and not host.facts.lacks(lab.written)
+        ]
+
+    def look(self) -> list[Host]:
+        """Meet the hosts that have come, and return those that are gone. Raises HostProblem if nobody knows."""
+        now = self._cluster.hosts()
+        gone = [self._hosts.pop(address) for address in list(self._hosts) if address not in now]
+        self._refused = {address: which for address, which in self._refused.items() if address in now}
+        for address, name in now.items():
+            if address not in self._hosts and address not in self._refused:
+                self._meet(address, name)
+        return gone
+
+    def _meet(self, address: str, name: str) -> None:
+        try:
+            facts = self._cluster.ask(address, agent.describe)
+            why = facts.refusal(self._own) or self._double(name, facts)
+            left = [] if why else self._cluster.ask(address, agent.labs, self._matrix)
+        except HostGone:
+            return
+        except HalabError as error:
+            why = error.message
+        except Exception as error:
+            # such as a module that an older halab does not have
+            why = f"its halab does not fit: {type(error).__name__}: {error}"
+        if why:
+            self._refused[address] = name, one_line(why)
+            self._shown.say(one_line(f"host {name} is not used: {why}"))
+            return
+        self._shown.say(f"host {name}: {facts}")
+        self._hosts[address] = Host(address, name, facts, deque(left))
+
+    def _double(self, name: str, facts: HostFacts) -> str:
+        """Whether a worker is a second one of a host: their labs would be mixed up. Empty if it is not."""
+        for host in self.hosts:
+            if host.name == name:
+                return "another host has the same name"
+            if host.facts.state == facts.state:
+                return f"it is another worker on the host {host.name}"
+        return ""
+
+    def why_nobody_plays(self, lab: Lab) -> str:
+        """The reasons of all hosts why a lab was not played."""
+        reasons = [f"{host.name}: {host.facts.lacks(lab.written)}" for host in self.usable]
+        reasons += [f"{name} is set aside: {why}" for name, why in self.set_aside.items()]
+        reasons += [f"{name}: {why}" for name, why in self._refused.values()]
+        why = "; ".join(reasons) or "no host is there"
+        return f"{lab.why}; no other host plays it: {why}" if lab.why else f"no host plays it: {why}"

@@ -1,0 +1,353 @@
+"""A matrix on several hosts: who plays what, and what happens when a host dies, errs, comes back or does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.fake_fleet import (
+    BUILT,
+    FACTS,
+    FakeCluster,
+    FakeHost,
+    Heard,
+    arrives_by_verdict,
+    lines_about,
+    sent,
+)
+from support.fakes import FakeClock, Recorded
+from support.matrix_builder import plan_of
+
+from halab.campaign import lab_folders
+from halab.config.lab import ProviderKind
+from halab.errors import BadUsage, HalabError, HostProblem
+from halab.matrix.hosts.cluster import HostGone
+from halab.matrix.hosts.fleet import Fleet
+from halab.matrix.lab_process import EndedLab
+from halab.matrix.places import LabOrders
+
+TWO_LABS = "axes:\n  load_balancer.kind: [haproxy, nginx]\nscenarios: [stop-apiserver, kill-etcd-member]\n"
+RUNS = {(lab, cell, 7) for lab in ("haproxy", "nginx") for cell in ("stop-apiserver", "kill-etcd-member")}
+
+
+@pytest.fixture(autouse=True)
+def simple_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrives_by_verdict(monkeypatch)
+
+
+class Room:
+    """A matrix of two labs with two runs each, and what was said about it."""
+
+    def __init__(self, folder: Path, *, text: str = TWO_LABS, lab: str = "") -> None:
+        plan = plan_of(folder, text, lab)
+        made = lab_folders.prepare(plan.lab_file, plan.labs, folder / "labs", again=True)
+        self.orders = [
+            LabOrders(
+                lab.name,
+                file,
+                tuple(run.planned for run in plan.runs(7)[lab.name]),
+                7,
+                {name: value for (of, name), value in plan.fingerprints.items() if of == lab.name},
+            )
+            for lab, file in zip(plan.labs, made, strict=True)
+        ]
+        self.heard = Heard()
+        self.shown = Recorded()
+        self.clock = FakeClock()
+
+    def play(self, cluster: FakeCluster) -> bool:
+        self.clock = FakeClock(cluster.tick)
+        self.fleet = Fleet(cluster, "matrix", self.clock, self.shown, lambda label: self.shown, FACTS)
+        return self.fleet.play_all(self.orders, self.heard)
+
+    def fingerprint(self, lab: str, cell: str) -> str:
+        return next(each.fingerprints[cell] for each in self.orders if each.lab == lab)
+
+    def said(self, word: str) -> list[str]:
+        return lines_about(self.shown.lines, word)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def require_all_once(room: Room) -> None:
+    assert {(lab, cell, seed) for lab, cell, seed, _ in room.heard.runs} == RUNS
+    assert len(room.heard.runs) == len(RUNS)
+
+
+def test_each_host_plays_a_lab_and_nothing_is_left_there(room: Room) -> None:
+    a, b = FakeHost("a"), FakeHost("b")
+    assert not room.play(FakeCluster(a, b))
+    require_all_once(room)
+    assert room.heard.begun == ["haproxy", "nginx"]
+    assert room.heard.ends == {"haproxy": BUILT, "nginx": BUILT}
+    assert a.did == ["play haproxy: 2", "clean haproxy"] and b.did == ["play nginx: 2", "clean nginx"]
+    assert "… up of haproxy" in room.shown.lines
+
+
+def test_one_host_plays_all_labs(room: Room) -> None:
+    a = FakeHost("a")
+    assert not room.play(FakeCluster(a))
+    require_all_once(room)
+    assert a.did == ["play haproxy: 2", "clean haproxy", "play nginx: 2", "clean nginx"]
+
+
+def test_a_host_that_comes_later_plays_what_waits(room: Room) -> None:
+    a, b = FakeHost("a"), FakeHost("b")
+    cluster = FakeCluster(a)
+    cluster = FakeCluster(a, acts={1: lambda: cluster.add(b)})
+    room.play(cluster)
+    require_all_once(room)
+    assert b.did[0] == "play nginx: 2"
+
+
+def test_another_host_plays_only_what_a_dead_one_did_not_send(room: Room) -> None:
+    a, b = FakeHost("a"), FakeHost("b")
+    cluster = FakeCluster(a, b)
+    cluster = FakeCluster(a, b, acts={2: lambda: cluster.lose("a")})
+    room.play(cluster)
+    require_all_once(room)
+    assert b.did == ["play nginx: 2", "clean nginx", "play haproxy: 1", "clean haproxy"]
+    assert room.said("is gone") == ["host a is gone; it was playing the lab haproxy"]
+    assert room.heard.begun == ["haproxy", "nginx"] and room.heard.ends["haproxy"] == BUILT
+
+
+def test_what_a_dead_host_has_counts_when_it_comes_back_and_never_twice(room: Room) -> None:
+    a, b = FakeHost("a"), FakeHost("b", verdicts={"kill-etcd-member": "fail"})
+    fingerprint = room.fingerprint("haproxy", "kill-etcd-member")
+    kept = sent("kill-etcd-member", 7, fingerprint), sent("stop-apiserver", 7, "of another lab file")
+    back = FakeHost("a", left={"haproxy": list(kept), "of-yesterday": []}, is_stuck=True)
+    cluster = FakeCluster(a, b)
+    acts: Mapping[int, Callable[[], object]] = {
+        1: lambda: cluster.lose("a"),
+        3: lambda: cluster.add(back, "tcp://a:2"),
+    }
+    cluster = FakeCluster(a, b, acts=acts)
+    room.play(cluster)
+    require_all_once(room)
+    assert {"clean haproxy", "clean of-yesterday"} <= set(back.did)
+    # the first that arrives counts
+    assert ("haproxy", "kill-etcd-member", 7, "pass") in room.heard.runs
+    assert room.said("had a run of") == ["host a had a run of kill-etcd-member on haproxy"]
+
+
+def test_a_lab_that_an_earlier_halab_began_is_ended_first(room: Room) -> None:
+    a = FakeHost("a", left={"nginx": []}, runs_on={"nginx"})
+    room.play(FakeCluster(a))
+    assert a.did[:2] == ["stop nginx", "clean nginx"]
+    require_all_once(room)
+
+
+def test_a_host_with_errors_in_two_cells_in_a_row_is_set_aside(room: Room) -> None:
+    a, b = FakeHost("a", verdicts={"stop-apiserver": "error", "kill-etcd-member": "error"}), FakeHost("b")
+    room.orders = [replace(room.orders[0], runs=room.orders[0].runs * 1), room.orders[1]]
+    room.play(FakeCluster(a, b))
+    require_all_once(room)
+    why = "errors in a row: stop-apiserver on haproxy and kill-etcd-member on haproxy"
+    assert room.fleet.set_aside == {"a": why}
+    assert room.said("set aside") == [f"host a is set aside: {why}"]
+    assert "play nginx: 2" not in a.did and "clean haproxy" in a.did
+
+
+def test_the_rest_of_a_lab_goes_from_a_host_that_is_set_aside_to_another(tmp_path: Path) -> None:
+    room = Room(tmp_path, text=TWO_LABS.replace("[haproxy, nginx]", "[haproxy]") + "repeat: 2\n")
+    a = FakeHost("a", verdicts={"stop-apiserver": "error", "kill-etcd-member": "error"})
+    b = FakeHost("b", facts=HostProblem("later"))
+    cluster = FakeCluster(a, b)
+    cluster = FakeCluster(a, b, acts={2: lambda: cluster.add(FakeHost("c"))})
+    room.play(cluster)
+    assert "stop haproxy" in a.did
+    assert [verdict for *_, verdict in room.heard.runs] == ["error", "error", "pass", "pass"]
+    assert room.heard.ends == {"haproxy": BUILT}
+    assert room.said("not used") == ["host b is not used: later"]
+
+
+def test_a_host_that_fails_its_doctor_is_set_aside_at_once(room: Room) -> None:
+    unfit = EndedLab("the engine does not answer", is_unfit=True)
+    a, b = FakeHost("a", ends={"haproxy": unfit}), FakeHost("b")
+    room.play(FakeCluster(a, b))
+    require_all_once(room)
+    assert room.fleet.set_aside == {"a": "the engine does not answer"}
+    assert room.heard.ends == {"haproxy": BUILT, "nginx": BUILT}
+
+
+def test_a_lab_that_does_not_come_up_is_tried_on_another_host(room: Room) -> None:
+    broken = EndedLab("kubeadm init took longer than 4 min")
+    a, b = FakeHost("a", ends={"haproxy": broken}), FakeHost("b")
+    room.play(FakeCluster(a, b))
+    require_all_once(room)
+    assert "play haproxy: 2" in b.did and room.fleet.set_aside == {}
+
+
+def test_a_lab_that_comes_up_nowhere_has_its_reason(room: Room) -> None:
+    broken = EndedLab("kubeadm init took longer than 4 min")
+    hosts = [FakeHost(name, ends={"haproxy": broken}) for name in "ab"]
+    room.play(FakeCluster(*hosts))
+    assert room.heard.ends == {"haproxy": broken, "nginx": BUILT}
+    assert [host.did.count("play haproxy: 2") for host in hosts] == [1, 1]
+
+
+def test_a_defect_on_a_host_is_said(room: Room) -> None:
+    a = FakeHost("a", ends={"haproxy": ZeroDivisionError("division by zero")})
+    room.play(FakeCluster(a))
+    assert room.heard.ends["haproxy"].why == "internal error: ZeroDivisionError: division by zero"
+
+
+def test_a_worker_that_is_lost_with_its_result_is_tried_again(room: Room) -> None:
+    a = FakeHost("a", ends={"haproxy": HostGone("the worker")})
+    room.play(FakeCluster(a))
+    assert a.did.count("play haproxy: 2") == 3
+    assert room.heard.ends["haproxy"] == EndedLab("the host a is gone")
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        (replace(FACTS, halab="0.9"), "it has halab 0.9, and this is halab 1.0"),
+        (
+            replace(FACTS, code="f00"),
+            "its halab 1.0 has other files than the halab here; install the same one on both",
+        ),
+        (
+            ModuleNotFoundError("No module named 'halab'"),
+            "its halab does not fit: ModuleNotFoundError: No module",
+        ),
+        (HostProblem("cannot read /proc/meminfo"), "cannot read /proc/meminfo"),
+    ],
+)
+def test_a_host_with_another_halab_is_refused_by_name(
+    facts: object, why: str, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = FakeHost("a"), FakeHost("b")
+    b.facts = facts  # type: ignore[assignment]
+    room.play(FakeCluster(a, b))
+    require_all_once(room)
+    (said,) = room.said("not used")
+    assert said.startswith(f"host b is not used: {why}") and b.did == []
+
+
+def test_two_workers_of_one_name_are_one_host(room: Room) -> None:
+    a, other = FakeHost("a"), FakeHost("a")
+    cluster = FakeCluster(a)
+    cluster.add(other, "tcp://a:2")
+    room.play(cluster)
+    assert other.did == [] and room.said("not used") == [
+        "host a is not used: another host has the same name"
+    ]
+
+
+def test_two_workers_on_one_host_are_one_host(room: Room) -> None:
+    a, b = (
+        FakeHost("a", facts=replace(FACTS, state="rack-1")),
+        FakeHost("b", facts=replace(FACTS, state="rack-1")),
+    )
+    room.play(FakeCluster(a, b))
+    assert b.did == [] and room.said("not used") == [
+        "host b is not used: it is another worker on the host a"
+    ]
+
+
+def test_a_host_that_is_gone_when_it_is_asked_first_is_asked_again(room: Room) -> None:
+    a, b = FakeHost("a"), FakeHost("b", facts=HostGone("tcp://b"))
+    assert not room.play(FakeCluster(a, b))
+    assert room.said("host b") == []
+
+
+def test_without_a_host_that_fits_the_reasons_are_said_after_a_minute(room: Room) -> None:
+    a = FakeHost("a", facts=replace(FACTS, free_mebibytes=1024))
+    assert not room.play(FakeCluster(a))
+    why = "no host plays it: a: the lab needs 6.5 GiB, and 1.0 GiB are free"
+    assert room.heard.ends == {"haproxy": EndedLab(why), "nginx": EndedLab(why)}
+    assert room.heard.runs == [] and 60 <= len(room.clock.slept) < 70
+
+
+def test_a_host_needs_the_provider_of_the_lab(tmp_path: Path) -> None:
+    room = Room(tmp_path, lab="provider: libvirt\n")
+    a = FakeHost("a")
+    b = FakeHost("b", facts=replace(FACTS, providers=frozenset({ProviderKind.LIBVIRT}), free_mebibytes=None))
+    room.play(FakeCluster(a, b))
+    require_all_once(room)
+    assert a.did == []
+
+
+def test_no_host_at_all_is_said(room: Room) -> None:
+    room.play(FakeCluster())
+    assert room.heard.ends["haproxy"].why == "no host plays it: no host is there"
+
+
+def test_an_interrupt_ends_all_labs_and_what_they_have_sent_counts(room: Room) -> None:
+    a, b = FakeHost("a"), FakeHost("b", is_stuck=True)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    assert room.play(FakeCluster(a, b, acts={2: interrupt}))
+    assert a.did == ["play haproxy: 2", "stop haproxy", "forget haproxy"]
+    # it had not begun
+    assert b.did == ["play nginx: 2", "forget nginx"]
+    assert {name: end.was_interrupted for name, end in room.heard.ends.items()} == {
+        "haproxy": True,
+        "nginx": True,
+    }
+    assert [(lab, cell) for lab, cell, *_ in room.heard.runs][:1] == [("haproxy", "stop-apiserver")]
+
+
+def test_machines_that_an_interrupt_leaves_are_said(room: Room) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    room.play(FakeCluster(FakeHost("a", ends={"forget haproxy": EndedLab()}), acts={2: interrupt}))
+    assert room.said("still has") == [
+        "host a still has machines of the lab haproxy; the next command removes them"
+    ]
+
+
+def test_an_interrupt_ends_what_is_taken_from_an_earlier_command(room: Room) -> None:
+    a = FakeHost("a", left={"nginx": []}, runs_on={"nginx"})
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    assert room.play(FakeCluster(a, acts={1: interrupt}))
+    assert a.did == ["stop nginx", "forget nginx"] and room.heard.ends == {}
+
+
+def test_a_lab_waits_until_its_runs_were_taken_from_another_host(room: Room) -> None:
+    kept = [
+        sent(cell, 7, room.fingerprint("haproxy", cell)) for cell in ("stop-apiserver", "kill-etcd-member")
+    ]
+    a, b = FakeHost("a", left={"haproxy": kept}), FakeHost("b")
+    room.play(FakeCluster(a, b))
+    require_all_once(room)
+    assert a.did == ["clean haproxy"] and b.did[0] == "play nginx: 2" and room.heard.begun == ["nginx"]
+
+
+def test_an_error_ends_all_labs_and_is_raised(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(lab: str, run: object) -> None:
+        raise HostProblem("no space left on device")
+
+    monkeypatch.setattr(room.heard, "on_run", fail)
+    a = FakeHost("a")
+    with pytest.raises(HostProblem, match="no space left"):
+        room.play(FakeCluster(a))
+
+
+def test_components_from_a_checkout_stay_on_this_host(tmp_path: Path) -> None:
+    (tmp_path / "etcd").mkdir()
+    text = TWO_LABS.replace("[haproxy, nginx]", "[haproxy]")
+    try:
+        room = Room(tmp_path, text=text, lab=f"source: {{etcd: {tmp_path / 'etcd'}}}\n")
+    except HalabError:
+        pytest.skip("the folder is no checkout")
+    with pytest.raises(BadUsage, match="components from a checkout on this host: etcd"):
+        room.play(FakeCluster(FakeHost("a")))
+
+
+def test_hosts_that_can_play_are_counted(room: Room) -> None:
+    cluster = FakeCluster(FakeHost("a"), FakeHost("b", facts=replace(FACTS, halab="0.9")))
+    fleet = Fleet(cluster, "matrix", room.clock, room.shown, lambda label: room.shown, FACTS)
+    assert fleet.size == 1
