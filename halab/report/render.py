@@ -20,11 +20,12 @@ def render(folder: RunFolder) -> Result:
     replace(folder.junit, junit.text(result))
     if evidence.meta.is_game_day:
         replace(folder.log, game_day.to_json(evidence))
-    replace(folder.page, page.html(result, evidence, logs=_logs(folder)))
+    replace(folder.page, page.html(result, evidence, logs=_more_files(folder)))
     return result
 
 
-def _logs(folder: RunFolder) -> list[str]:
-    """The log files of the run, as paths relative to its folder."""
+def _more_files(folder: RunFolder) -> list[str]:
+    """The log files of the run and what only some runs have, as paths relative to its folder."""
     paths = [path for path in folder.logs.rglob("*") if path.is_file()] if folder.logs.is_dir() else []
+    paths += [path for path in (folder.operations, folder.operations_page) if path.is_file()]
     return sorted(path.relative_to(folder.path).as_posix() for path in paths)

@@ -295,6 +295,18 @@ def html_of(run: MadeRun) -> str:
     return page.html(judge(evidence), evidence, logs=["logs/cp1.log"])
 
 
+def test_the_page_has_links_to_the_reads_and_writes_of_a_run(
+    recorded: Callable[[MadeRun], RunFolder],
+) -> None:
+    folder = recorded(MadeRun())
+    for path in (folder.operations, folder.operations_page):
+        path.touch()
+    report.render(folder)
+    parsed = Page()
+    parsed.feed(folder.page.read_text())
+    assert {"operations.jsonl", "operations.html"} <= set(parsed.links)
+
+
 def test_the_page_is_well_formed_and_loads_nothing() -> None:
     text = html_of(MadeRun(out={"write-via-lb": [(7, 13)]}))
     parsed = Page()
