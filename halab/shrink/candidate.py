@@ -62,16 +62,22 @@ class Candidate:
         return None if any(scenario_rules.findings(scenario, FAULTS, texts)) else scenario
 
     def with_faults(self, kept: Collection[str]) -> Candidate:
-        """With only these faults. What is about another one is left out, and its machine is named as it did."""
+        """With only these faults. What is about another one is left out, and its machine is named as it did.
+
+        The next fault on this machine names it for those after it: a role may have moved meanwhile.
+        """
         left_out = [name for name in self.faults if name not in kept]
         machines: dict[str, Any] = {}
         steps = []
         for step in copy.deepcopy(self.steps):
             if "inject" in step:
-                step["on"] = _named(step["on"], machines)
+                before = step["on"]
+                step["on"] = _named(before, machines)
                 if _name(step) in left_out:
                     machines[_name(step)] = step["on"]
                     continue
+                if isinstance(before, str) and before in machines:
+                    machines[before] = _name(step)
             elif _is_about(step, left_out):
                 continue
             steps.append(step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,18 +79,17 @@ def test(
     if scenario is None:
         return
 
-    def are_enough(runs: object) -> bool:
+    def are_enough(runs: Sequence[CampaignRun]) -> bool:
+        # asked once after each run, but not after one that was interrupted, which is no answer
+        shrinking.record(candidate, runs[-1].result, str(runs[-1].folder.path))
         return is_enough()
-
-    def record(run: CampaignRun) -> None:
-        shrinking.record(candidate, run.result, str(run.folder.path))
 
     checks = script.checks if scenario.checks else ()
     smaller = replace(script, scenario=scenario, content=candidate.text.encode(), checks=checks)
     # the same targets in every run
     planned = [PlannedRun(smaller, shrinking.seed)] * shrinking.rule.most_runs
     options = CampaignOptions(ends_hanging=True, is_enough=are_enough)
-    outcome = campaigns.play(lab_dir, planned, progress, options, seed=shrinking.seed, on_run=record)
+    outcome = campaigns.play(lab_dir, planned, progress, options, seed=shrinking.seed)
     if outcome.was_interrupted:
         raise KeyboardInterrupt
     if outcome.error:

@@ -65,6 +65,12 @@ def test_a_fault_on_the_machine_of_one_that_is_left_out_names_the_machine_itself
     assert made.with_faults(["last"]).steps == [pause("last", named)]
 
 
+def test_faults_on_the_machine_of_one_that_is_left_out_hit_the_same_machine() -> None:
+    made = candidate(pause("one", "etcd-leader"), pause("two", "one"), pause("three", "one"))
+    assert made.with_faults(["two", "three"]).steps == [pause("two", "etcd-leader"), pause("three", "two")]
+    assert made.with_faults(["three"]).steps == [pause("three", "etcd-leader")]
+
+
 def test_without_any_fault_nothing_is_left_that_halab_would_run() -> None:
     assert candidate(pause("one", "cp1"), fails("one")).with_faults([]).scenario({}) is None
 
