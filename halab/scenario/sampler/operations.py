@@ -89,6 +89,9 @@ class _Client:
                     self._connection = await Connection.open(self._server)
                 is_sent = True
                 answer = await self._connection.ask("POST", *request(key, value))
+            if not self._connection.is_reusable:
+                # a member that is being stopped closes the connection after its answer
+                self._disconnect()
             ended = Ended(number, self._all.ended(), ok=True, value=value_in(answer, value))
         except (TimeoutError, Unreachable):
             self._disconnect()

@@ -53,6 +53,7 @@ class OneKey:
     def __init__(self) -> None:
         self.value: str | None = None
         self.refuses = False
+        self.closes = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -61,12 +62,16 @@ class OneKey:
             body = json.loads(await reader.readexactly(length))
             if self.refuses:
                 writer.write(http({"error": "etcdserver: request timed out"}, "503 Unavailable"))
+            elif self.closes:
+                writer.write(http({"header": {}}, "200 OK\r\nConnection: close"))
             elif b"/put" in head:
                 self.value = body["value"]
                 writer.write(http({"header": {}}))
             else:
                 writer.write(http({"kvs": [{"value": self.value}]} if self.value else {}))
             await writer.drain()
+            if self.closes:
+                return
 
 
 def played(serve: Serve, path: Path, monkeypatch: pytest.MonkeyPatch, *, count: int) -> list[str]:
@@ -117,6 +122,17 @@ def test_after_a_write_of_unknown_outcome_a_client_only_reads(
     done = operations(read(path))
     # one for each client
     assert [operation.end for operation in done] == [None, None]
+
+
+def test_a_member_that_closes_the_connection_after_each_answer_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member, path = OneKey(), tmp_path / "operations.jsonl"
+    member.closes = True
+    played(member.serve, path, monkeypatch, count=60)
+    done = operations(read(path))
+    # all but the last question of each client
+    assert len([operation for operation in done if operation.end is not None]) >= 28
 
 
 def test_a_write_to_a_member_that_refuses_connections_is_not_sent(tmp_path: Path) -> None:
