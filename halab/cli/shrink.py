@@ -63,6 +63,8 @@ def shrink_command(
       halab shrink .halab/runs/20261130-041500-soak-42-7
       halab shrink ./mine.yml --repeat 5 --at-least 2
     """
+    import hashlib
+
     from halab.bisect.log import locked
     from halab.cli.bisect_lab import rule_of
     from halab.cli.console import progress
@@ -75,7 +77,8 @@ def shrink_command(
     with locked(folder):
         given = (seed, start.seed, planned_seed(folder), secrets.randbelow(10**6))
         chosen = next(number for number in given if number is not None)
-        shrinking = Shrinking(start.candidate, start.promises, rule, chosen, folder)
+        lab = hashlib.sha256(lab_dir.content).hexdigest()
+        shrinking = Shrinking(start.candidate, start.promises, rule, chosen, folder, lab=lab)
         if shrinking.runs:
             shown.say(f"go on with {shrinking.path}: {counted(len(shrinking.runs), 'run')} so far")
 

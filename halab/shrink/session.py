@@ -26,9 +26,13 @@ _NAME = "shrink.jsonl"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is made smaller, and by which rule. `scenario` is the key of its candidate, `promises` see `broken_in`."""
+    """What is made smaller, on which lab, and by which rule.
+
+    `scenario` is the key of its candidate, `lab` the hash of the lab file (SHA-256); for `promises` see `broken_in`.
+    """
 
     scenario: str
+    lab: str
     promises: tuple[str, ...]
     seed: int
     repeat: int
@@ -66,12 +70,12 @@ def planned_seed(folder: Path) -> int | None:
 class Shrinking:
     """A search with its log in a folder. A candidate fails if it breaks one of the promises, often enough by the rule.
 
-    Without `promises`, they are those that the first failed run of `start` breaks. Raises BadUsage if the folder has
-    the log of another search.
+    Its runs say nothing about another lab: `lab` is the hash of the lab file. Without `promises`, they are those that
+    the first failed run of `start` breaks. Raises BadUsage if the folder has the log of another search.
     """
 
     def __init__(
-        self, start: Candidate, promises: tuple[str, ...], rule: Rule, seed: int, folder: Path
+        self, start: Candidate, promises: tuple[str, ...], rule: Rule, seed: int, folder: Path, *, lab: str
     ) -> None:
         self.start = start
         self.seed = seed
@@ -79,7 +83,7 @@ class Shrinking:
         self.runs: list[LoggedRun] = []
         self.path = folder / _NAME
         self._promises = promises
-        plan = Plan(start.key, promises, seed, rule.repeat, rule.at_least)
+        plan = Plan(start.key, lab, promises, seed, rule.repeat, rule.at_least)
         with files.writing(self.path):
             folder.mkdir(parents=True, exist_ok=True)
             lines = read_lines(self.path, _LINE)

@@ -78,8 +78,10 @@ def needs_fault_one(candidate: Candidate) -> list[Result]:
     return [FAILED if "one" in candidate.faults else PASSED]
 
 
-def shrinking(folder: Path, rule: Rule | None = None, promises: tuple[str, ...] = (PROMISE,)) -> Shrinking:
-    return Shrinking(START, promises, rule or Rule(), 7, folder)
+def shrinking(
+    folder: Path, rule: Rule | None = None, promises: tuple[str, ...] = (PROMISE,), lab: str = "hash"
+) -> Shrinking:
+    return Shrinking(START, promises, rule or Rule(), 7, folder, lab=lab)
 
 
 def test_the_smallest_scenario_that_fails_is_found(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_there_is_no_seed_without_a_log(tmp_path: Path) -> None:
     assert planned_seed(tmp_path) is None
 
 
-@pytest.mark.parametrize("change", [{"promises": ("ledger: other",)}, {"rule": Rule(2)}])
+@pytest.mark.parametrize("change", [{"promises": ("ledger: other",)}, {"rule": Rule(2)}, {"lab": "other"}])
 def test_the_log_of_another_search_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
     shrinking(tmp_path)
     with pytest.raises(BadUsage, match="is the log of another search"):
