@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from halab.errors import HostProblem
+from halab.errors import CommandFailed, HostProblem
 from halab.images import cache
 from halab.images.go import Go
 from halab.progress import Progress
@@ -20,6 +20,7 @@ _FILES = ("main.go", "go.mod", "go.sum")
 _NAME = "linearizability"
 _GO = "1.21"
 _LIMIT_SECONDS = 600
+_HINT = "it needs a module: check that this host reaches Go's module proxy, or set GOPROXY to another one"
 
 
 def obstacle(go: Go | None = None) -> HostProblem | None:
@@ -46,10 +47,16 @@ def _build(target: Path, go: Go) -> None:
         # Go may write into the folder of a module, and halab's own may belong to another user
         for name in _FILES:
             shutil.copyfile(_SOURCE / name, Path(scratch) / name)
-        go.build(
-            ".", fresh / _NAME, folder=Path(scratch), architecture=cache.architecture(),
-            timeout_seconds=_LIMIT_SECONDS,
-        )  # fmt: skip
+        try:
+            go.build(
+                ".", fresh / _NAME, folder=Path(scratch), architecture=cache.architecture(),
+                timeout_seconds=_LIMIT_SECONDS,
+            )  # fmt: skip
+        except CommandFailed as error:
+            raise CommandFailed(
+                f"Go could not build the program that checks reads and writes:\n{error.output}",
+                code=error.code, output=error.output, hint=_HINT,
+            ) from error  # fmt: skip
 
 
 def _place() -> Path:

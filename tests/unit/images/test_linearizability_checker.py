@@ -48,8 +48,9 @@ def test_a_host_with_an_old_go_is_told_what_to_install(tmp_path: Path) -> None:
         program(Quiet(), go)
 
 
-def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    broken = TOOLCHAIN.replace("ls >", "exit 1; ls >")
-    with pytest.raises(CommandFailed):
+def test_a_build_that_fails_says_what_it_needs_and_leaves_nothing(tmp_path: Path) -> None:
+    broken = TOOLCHAIN.replace("ls >", "echo 'dial tcp: no such host' >&2; exit 1; ls >")
+    with pytest.raises(CommandFailed, match="checks reads and writes:\ndial tcp: no such host") as raised:
         program(Quiet(), Go(go_toolchain.write(tmp_path / "toolchain", broken) / "go"))
+    assert "module proxy" in str(raised.value.hint)
     assert not list((cache.folder() / "programs").glob("linearizability-*"))
