@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A responder for `halab drill benchmark` that knows one thing: an API server asks its etcd on port 2379.
 #
-# It passes does-not-come-back, and fails drills with another cause. It works in the folder of the lab, with the commands
-# that a person uses. It gets the situation and the tasks as JSON on standard input, and does not read them.
+# It passes does-not-come-back, and fails drills with another cause. It works in the folder of the lab, with the
+# commands that a person uses. It gets the situation and the tasks as JSON on standard input, and does not read them.
 set -euo pipefail
 
 manifest=/etc/kubernetes/manifests/kube-apiserver.yaml

@@ -51,12 +51,12 @@ def shrink_command(
     """Find a smaller scenario that fails in the same way: fewer faults, fewer steps, shorter waits.
 
     The argument is the folder of a failed run, or a scenario. halab plays it again and then tries smaller scenarios on
-    the lab, until no fault and no step can be left out and no wait can be half as long. A smaller one counts only if it
+    the lab, until no fault and no step can be left out, and no wait can be halved. A smaller one counts only if it
     breaks one of the promises that the run broke. A run that ends in an error is no answer: halab repairs the lab, and
     the run takes place again. Every run is in a log: after an interruption, the same command goes on from there.
 
     The result is a scenario file, with the seed and the figures in a comment. Exit code: 0 a scenario was made, 3 the
-    given one did not fail again, 130 interrupted.
+    given one did not fail often enough, 130 interrupted.
 
     \b
     Example:
@@ -99,7 +99,7 @@ def shrink_command(
         echo_raw(result.read_text())
         echo(f"written: {result}", err=True)
     else:
-        echo(f"the scenario did not fail again: {shrinking.in_words(shrinking.start)}", err=True)
+        echo(f"the scenario did not fail often enough: {shrinking.in_words(shrinking.start)}", err=True)
     return ExitCode.PASSED if smallest else ExitCode.ERROR
 
 

@@ -40,9 +40,10 @@ def soak_command(
     """Inject random faults, round after round, and check after each round that the data is safe.
 
     A round hits no more machines than the lab may lose: etcd keeps its majority, and one API server stays. It is played
-    as a scenario of which the seed has drawn the steps. It fails if an acknowledged write is lost, if the etcd members
-    hold different data, if a revision falls, if a watch misses a write, if reads and writes of a few keys are not
-    linearizable (checked if the host has Go), if a fault has no effect, or if the lab is not steady within 8 minutes.
+    as a scenario, whose steps the seed draws. It fails if an acknowledged write is lost, if the etcd members hold
+    different data, if a revision falls, if a resumed watch misses a write or reports it twice, if reads and writes of a
+    few keys are not linearizable (checked if the host has Go), if a fault has no effect, or if the lab is not steady
+    within 8 minutes.
 
     The soak ends with the first round that fails. Its scenario is in the folder of the run, and halab prints the
     command that plays it again. A round that ends in an error is no failure: halab repairs the lab and goes on. After
@@ -75,7 +76,7 @@ def soak_command(
             print_result(run.folder, run.result)
 
     choices = choices_of(lab_dir, shown, faults, seed=seed, most_faults=most_faults)
-    shown.say(f"soak for {duration} with the seed {seed}")
+    shown.say(f"soak for {duration} with seed {seed}")
     outcome = play(lab_dir, choices, shown, seed=seed, seconds=seconds, on_run=show)
     if outcome.was_interrupted:
         print_open_faults(lab_dir)

@@ -67,7 +67,7 @@ class Scenario(Model):
     revision: RevisionRule = RevisionRule.NEVER_FALLS
     linearizable: bool = Field(
         False,
-        description="whether clients also read and write a few keys of etcd, which must be linearizable",
+        description="if true, clients also read and write a few keys of etcd, and their answers must be linearizable",
     )
     probes: ProbeOptions = ProbeOptions()
     checks: tuple[Text, ...] = ()

@@ -45,8 +45,8 @@ def of_check(
     changes = [
         f"{_listed(names)} {one if len(names) == 1 else several}"
         for names, one, several in (
-            (new, "holds", "hold"),
-            (lost, "no longer holds", "no longer hold"),
+            (new, "is done", "are done"),
+            (lost, "is no longer done", "are no longer done"),
             (unknown, "could not be checked", "could not be checked"),
         )
         if names

@@ -100,7 +100,7 @@ def drill_board(view: View, fill: FillText) -> Board:
     """An attempt as its learner may see it. The debrief is there when it has ended."""
     drill, attempt = view.drill, view.attempt
     data = briefing.as_data(view, fill)
-    # the name of a user's own drill may tell the cause, and so may values that the seed picks
+    # the name of a user's own drill may reveal the cause, and so may values that the seed picks
     del data["drill"], data["seed"]
     for task, result in zip(data["tasks"], view.grade.tasks, strict=True):
         task["note"] = printable(briefing.note(view, result))

@@ -104,7 +104,7 @@ def write(shrinking: Shrinking, smallest: Candidate, source: str, target: Path) 
         f"{len(smallest.faults)} of {counted(len(start.faults), 'fault')}, "
         f"{len(smallest.steps)} of {counted(len(start.steps), 'step')}: {shrinking.in_words(smallest)}.",
         f"It was found with {counted(len(shrinking.runs), 'run')} of {counted(shrinking.tried, 'scenario')}. "
-        "The failure is that this does not hold:",
+        "A run counts as failed if it breaks one of these promises:",
         *(f"  {one_line(promise)}" for promise in shrinking.promises),
     ]
     text = "".join(f"# {line}\n" for line in lines) + smallest.text

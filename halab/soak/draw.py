@@ -48,7 +48,7 @@ def script_of(seed: int, number: int, choices: Choices) -> Script:
     # a seed for each round: any of them can be drawn without those before it
     drawn = _Round(random.Random(f"{seed}/{number}"), choices)
     content = _as_scenario(seed, number, drawn, linearizable=choices.linearizable)
-    text = f"# Round {number} of `halab soak --seed {seed}`, in which it has the seed {seed + number}.\n"
+    text = f"# Round {number} of `halab soak --seed {seed}`, to be run with --seed {seed + number}.\n"
     text += yaml_text.dump(content)
     path = Path(f"{name}.yml")
     return Script(name, path, loading.loads(text, str(path), Scenario), text.encode())
@@ -57,7 +57,7 @@ def script_of(seed: int, number: int, choices: Choices) -> Script:
 def _as_scenario(seed: int, number: int, drawn: _Round, *, linearizable: bool) -> dict[str, Any]:
     return {
         "title": f"Round {number} of a soak with seed {seed}",
-        "teaches": "Faults that a seed has drawn: whatever they are, no acknowledged write may be lost.",
+        "teaches": "A seed has drawn these faults. Whatever they are, no acknowledged write may be lost.",
         "tags": ["soak"],
         "needs": drawn.needs,
         "steps": drawn.steps,

@@ -176,7 +176,7 @@ def acts_of(groups: Sequence[Group], lacking: Mapping[str, str], chosen: Collect
     ]
     if not any(act.shows for act in acts):
         raise BadUsage(
-            f"nothing shows for certain that {listed(sorted(chosen))} had an effect",
-            hint="choose another fault in addition, such as --fault kill-process",
+            f"{listed(sorted(chosen))} alone is not enough: nothing shows for certain that it had an effect",
+            hint="add another fault, such as --fault kill-process",
         )
     return acts

@@ -39,7 +39,7 @@ def choices_of(
         groups = groups_of(session.lab)
         acts = acts_of(groups, session.capabilities.lacking, faults)
     if problem := obstacle():
-        progress.say(f"reads are not checked: {problem.message}")
+        progress.say(f"reads and writes are not checked for linearizability: {problem.message}")
     else:
         # before the first round: it takes half a minute
         linearizability_checker.program(progress)

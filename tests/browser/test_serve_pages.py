@@ -114,10 +114,10 @@ def test_a_drill_is_seen_hinted_checked_and_passed_with_the_mouse(
     assert [line.split(maxsplit=1)[1] for line in told] == [
         "requests of clients fail",
         "hint 1, for 5 points",
-        "check 1: held-once holds",
+        "check 1: held-once is done",
         "all requests of clients are answered again",
         "answer to who: cp2 (right)",
-        "check 2: back holds",
+        "check 2: back is done",
     ]
     play.restore(room.drill.lab_dir, Recorded(), deps=room.drill.deps)
     browser.wait("document.querySelector('.pill.good')")

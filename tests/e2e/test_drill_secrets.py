@@ -149,10 +149,10 @@ def test_nothing_tells_the_solution_and_a_reboot_of_the_host_does_not_end_the_dr
     told = [moment["text"] for moment in ended["timeline"] if moment["kind"] != "clients"]
     assert told == [
         "check 1: nothing has changed",
-        "check 2: reachable and once hold",
-        "check 3: reachable no longer holds",
+        "check 2: reachable and once are done",
+        "check 3: reachable is no longer done",
         f"answer to word: {SECRET} (right)",
-        "check 4: reachable holds",
+        "check 4: reachable is done",
     ]
     saw = ended["clients"]["ready-via-lb"]
     assert 0 < saw["failed"] < saw["asked"]

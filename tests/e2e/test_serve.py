@@ -130,7 +130,7 @@ def test_a_drill_is_started_checked_solved_and_passed_in_the_browser(
         told = learner.text(".moments")
         for line in ("requests of clients fail", "hint 1, for 5 points", "check 1: nothing has changed",
                      "all requests of clients are answered again", "answer to port: 7443 (right)",
-                     "check 2: reachable and writable hold"):  # fmt: skip
+                     "check 2: reachable and writable are done"):  # fmt: skip
             assert line in told
         learner.wait("document.querySelector('.pill')?.innerText === 'Clients are served'", 300)
         learner.picture(tmp_path / "debrief.png")

@@ -66,7 +66,7 @@ def _answer(program: Path, folder: RunFolder, found: Sequence[Operation]) -> str
 
 
 def _explanation(lines: Sequence[Started | Ended], last: int) -> str:
-    """`etcd on cp2 read "7" of /halab/a from 12.3s to 12.4s`, for the operation that fits into no order."""
+    """The operation that fits into no order: `the answer "7" to a read of /halab/a by etcd on cp2, 1.3s to 1.4s`."""
     started = next((line for line in lines if isinstance(line, Started) and line.id == last), None)
     ended = next((line for line in lines if isinstance(line, Ended) and line.id == last), None)
     if started is None:

@@ -83,7 +83,7 @@ class Reached:
         if found is not None and found not in self._machines:
             await self._learn()
         machine = self._machines.get(found) if found else None
-        why = "" if machine else f"no machine has {found}" if found else "nobody answers for it"
+        why = "" if machine else f"no machine has {found}" if found else "no machine answers for it"
         return [asked.reading(FactName.VIP_REACHED, None, machine, why)]
 
     def close(self) -> None:

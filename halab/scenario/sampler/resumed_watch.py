@@ -80,7 +80,7 @@ class ResumedWatch(Stream):
         if self._version is None:
             self._version = await self._listed_version(connection)
             missed = self.deliveries.begin(self._version)
-            self._report("not reported before it was listed again", missed, self.was_cut)
+            self._report("not reported before the watch listed again", missed, self.was_cut)
         path = f"{self._path}?watch=1&allowWatchBookmarks=true&resourceVersion={self._version}"
         status = await connection.begin("GET", path)
         if status == _GONE:

@@ -1,4 +1,4 @@
-"""Detects and prevents that this process stands still: it was stopped by a signal, or had no processor.
+"""Keeps this process from standing still, and detects if it did: a signal stopped it, or it had no processor.
 
 Otherwise servers would be blamed: when the process continues, the time limits of its questions are over, and answers
 that came in time have not been read.
@@ -19,14 +19,14 @@ _EVERY_SECONDS = 0.1
 _LATE_SECONDS = 0.1
 _WORTH_A_LINE_SECONDS = 0.5
 _STOPS_REMEMBERED = 100
-# The lowest priority of real-time processes comes before all others.
+# Even the lowest real-time priority comes before all normal ones.
 _LOWEST_REAL_TIME = 1
 
 
 def come_first() -> None:
-    """Give this process the processor before all work of usual priority: machines of a lab can use all there is.
+    """Give this process the processor before all work of normal priority: the machines of a lab may use all there is.
 
-    Only root and users with a limit `rtprio` may do this. For others, nothing changes. Child processes have the usual
+    Only root and users with a limit `rtprio` may do this. For others, nothing changes. Child processes have normal
     priority. The kernel keeps some time for other work (by default 5 % of each second), so the sampler cannot hang the
     host.
     """

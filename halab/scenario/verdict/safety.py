@@ -161,7 +161,7 @@ def _linearizable(history: History) -> Iterator[PromiseOutcome]:
             return
         if checked.result is Linearity.UNKNOWN:
             outcome = replace(
-                outcome, standing=PromiseStatus.UNJUDGED, seen=f"the time of the check was over: {counted}"
+                outcome, standing=PromiseStatus.UNJUDGED, seen=f"the check ran out of time: {counted}"
             )
         elif checked.reads and checked.writes:
             outcome = replace(outcome, standing=PromiseStatus.KEPT)
@@ -171,7 +171,7 @@ def _linearizable(history: History) -> Iterator[PromiseOutcome]:
 
 
 def _watch(history: History) -> Iterator[PromiseOutcome]:
-    """Nothing if no watch was resumed after cuts."""
+    """Nothing if the probe was not asked."""
     samples = history.samples.of(_RESUMED_WATCH)
     if not samples:
         return

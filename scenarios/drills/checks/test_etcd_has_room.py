@@ -24,4 +24,4 @@ def test_every_member_has_used_less_than_half_of_its_quota(lab, machine):
         if used >= most / 2:
             full.append(f"{100 * used / most:.0f} %")
     # without names: which member it is may be a question of the drill
-    assert not full, f"of its quota, a member has used {' or '.join(full)}, and not less than 50 %"
+    assert not full, f"every member must use less than 50 % of its quota; used: {', '.join(full)}"

@@ -87,7 +87,7 @@ def test_a_scenario_that_does_not_fail_gives_no_file(stage: Stage, capsys: Shown
     Path("lab.yml").write_text("name: mine\n")
     Path("freeze.yml").write_text(SCENARIO)
     assert main(["shrink", "./freeze.yml", "--repeat", "2"]) == 3
-    assert "did not fail again: it failed in this way in 0 of 2 runs" in capsys.readouterr().err
+    assert "did not fail often enough: it failed in this way in 0 of 2 runs" in capsys.readouterr().err
     assert not Path("shrink-freeze/freeze.yml").exists()
     assert main(["shrink", "./freeze.yml", "--repeat", "2", "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["file"] is None

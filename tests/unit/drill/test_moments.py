@@ -19,7 +19,7 @@ def test_a_check_tells_what_has_changed_since_the_one_before() -> None:
         "b": DONE,
         "c": DONE,
     }
-    told = "check 2: a, b and c hold; lost no longer holds; dark could not be checked"
+    told = "check 2: a, b and c are done; lost is no longer done; dark could not be checked"
     assert of_check(2, 65.0, before, found).text == told
     assert of_check(3, 70.0, found, found).text == "check 3: dark could not be checked"
     assert of_check(1, 5.0, {}, {"open": NOT_YET}).text == "check 1: nothing has changed"
@@ -54,7 +54,7 @@ def test_checks_in_a_row_that_found_no_change_are_one_line() -> None:
         (10.0, "check 1: nothing has changed"),
         (15.0, "all requests of clients are answered again"),
         (20.0, "check 2, and 1 more: nothing has changed"),
-        (40.0, "check 4: open holds"),
+        (40.0, "check 4: open is done"),
         (50.0, "check 5: nothing has changed"),
     ]
 

@@ -119,6 +119,6 @@ def test_a_round_has_the_names_of_its_soak(tmp_path: Path) -> None:
     script = script_of(42, 7, choices_for({}))
     assert script.name == "soak-42-7"
     assert script.content.decode().startswith(
-        "# Round 7 of `halab soak --seed 42`, in which it has the seed 49.\n"
+        "# Round 7 of `halab soak --seed 42`, to be run with --seed 49.\n"
     )
     assert script.scenario.twin.verdict is Verdict.FAIL

@@ -69,7 +69,7 @@ def test_a_chosen_fault_that_the_lab_does_not_support_is_refused_with_the_reason
 
 
 def test_faults_of_which_none_shows_for_certain_are_refused() -> None:
-    with pytest.raises(BadUsage, match="that delay-packets or starve-cpu had an effect"):
+    with pytest.raises(BadUsage, match="delay-packets or starve-cpu alone is not enough"):
         acts_of(THREE, {}, ["starve-cpu", "delay-packets"])
 
 

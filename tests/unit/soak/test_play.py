@@ -118,7 +118,9 @@ def test_without_go_reads_are_not_checked(stage: Stage) -> None:
         stage.lab_dir, stage.progress, seed=1, most_faults=2, deps=deps_for(stage), obstacle=lambda: NO_GO
     )
     assert not found.linearizable
-    assert stage.progress.lines == ["reads are not checked: Go is not installed on this host"]
+    assert stage.progress.lines == [
+        "reads and writes are not checked for linearizability: Go is not installed on this host"
+    ]
     assert not planned_round(1, 1, found).script.scenario.linearizable
 
 

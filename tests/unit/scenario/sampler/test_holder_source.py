@@ -106,7 +106,7 @@ def test_the_machine_that_announced_the_address_last_is_reached(tmp_path: Path) 
         "100       0x1         0x2         02:42:0a:01:00:09", "100 0x1 0x2 02:42:0a:01:00:0a"
     )
     assert reached(tmp_path / "arp", moved, source) == ("lb2", "")
-    assert reached(tmp_path / "arp", "", source) == (None, "nobody answers for it")
+    assert reached(tmp_path / "arp", "", source) == (None, "no machine answers for it")
     # they are asked once
     assert [len(shell.asked) for shell in shells.values()] == [1, 1]
     source.close()

@@ -441,7 +441,7 @@ COUNTED = "20 reads and 10 writes, 1 of unknown outcome"
         (
             [replace(LEGAL, result=events.Linearity.UNKNOWN)],
             PromiseStatus.UNJUDGED,
-            f"the time of the check was over: {COUNTED}",
+            f"the check ran out of time: {COUNTED}",
         ),
         (
             [replace(LEGAL, reads=0)],
@@ -509,7 +509,7 @@ def all_samples(samples: Samples) -> list[Sample]:
         ([(False, "timed out")], PromiseStatus.UNJUDGED, "it reported nothing", None),
         # a client that was told to list again knows that it missed something
         (
-            [(False, "not reported before it was listed again: write-7")],
+            [(False, "not reported before the watch listed again: write-7")],
             PromiseStatus.UNJUDGED,
             "it reported nothing",
             None,
