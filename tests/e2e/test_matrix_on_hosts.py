@@ -127,6 +127,7 @@ def test_another_host_plays_what_a_dead_one_began_and_nothing_counts_twice(
         said += line
         if line.startswith(f"host {dead} is gone"):
             hosts.start(dead)
+    child.stdout.close()
     assert child.wait() == 0, said
     other = "b" if dead == "a" else "a"
     assert f"host {other} plays the lab haproxy" in said.split(f"host {dead} is gone")[1]

@@ -10,7 +10,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -160,6 +160,9 @@ class Place:
     def remove(self) -> None:
         """Forget the lab. Its runs have been sent."""
         shutil.rmtree(self.path, ignore_errors=True)
+        # other labs of the matrix may still be there
+        with suppress(OSError):
+            self.path.parent.rmdir()
 
 
 def unpacked(run: SentRun, content: bytes, runs: Path) -> Path:

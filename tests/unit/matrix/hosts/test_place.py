@@ -107,4 +107,11 @@ def test_machines_that_may_be_there_are_known(place: Place, state_home: None) ->
     brought_up(place.lab_file.parent)
     assert place.has_lab
     place.remove()
-    assert not place.path.exists() and place.waiting(()) == []
+    assert not place.path.parent.exists() and place.waiting(()) == []
+
+
+def test_a_lab_that_is_forgotten_leaves_the_others(place: Place) -> None:
+    other = Place(place.path.parent / "nginx")
+    other.accept(PARCEL)
+    place.remove()
+    assert other.lab_file.exists()
