@@ -94,7 +94,7 @@ def plan_command(file: Path, folder: Path | None, at_once: int | None, as_json: 
 )  # fmt: skip
 @click.option(
     "--certificates", type=click.Path(path_type=Path), metavar="FOLDER",
-    help="Connect over TLS, with the files that `halab matrix certificates` has made in this folder.",
+    help="Use TLS, with the files that `halab matrix certificates` has made in this folder.",
 )  # fmt: skip
 @json_option
 def run_command(
@@ -154,7 +154,7 @@ def run_command(
 @matrix_command.command("certificates")
 @click.argument("folder", type=click.Path(path_type=Path))
 def certificates_command(folder: Path) -> None:
-    """Make certificates with which the scheduler, the workers and halab know each other.
+    """Write certificates with which the scheduler, the workers and halab know each other.
 
     FOLDER gets a CA (ca.pem, ca-key.pem) and a file with key and certificate for each role: scheduler.pem, worker.pem
     and client.pem. They are valid for a year. The scheduler and the workers of dask take ca.pem and their own file.
@@ -174,7 +174,7 @@ def certificates_command(folder: Path) -> None:
 @matrix_command.command("play-lab", hidden=True)
 @click.argument("folder", type=click.Path(path_type=Path))
 def play_lab_command(folder: Path) -> int:
-    """Play the lab that a matrix on another host has sent to a folder, until the standard input is closed.
+    """Run the lab that a matrix on another host has sent to a folder, until the standard input is closed.
 
     \b
     Example:

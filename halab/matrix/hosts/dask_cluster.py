@@ -149,7 +149,8 @@ def connected(address: str, certificates: Certificates | None = None) -> Iterato
     """
     security = _security(address, certificates)
     # dask tells its log about every lost connection; halab says what it means
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         # about other versions of libraries: halab compares its own
         warnings.simplefilter("ignore")
