@@ -13,6 +13,23 @@ _LIMIT_SECONDS = 60
 _DAYS = "365"
 _KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 _ROLES = ("scheduler", "worker", "client")
+_SETTINGS = "settings.cnf"
+# Python 3.13 and later accept no certificate without these. openssl's own settings differ from system to system.
+_EXTENSIONS = """
+[req]
+distinguished_name = name
+[name]
+[ca]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[role]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth, clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
 
 
 @dataclass(frozen=True)
@@ -53,27 +70,26 @@ def make(folder: Path) -> Certificates:
             raise BadUsage(f"the file exists: {path}", hint="name another folder")
     openssl = process.find("openssl", hint=packages.install("openssl"))
     with files.scratch("halab-certificates-") as scratch, files.writing(folder):
-        ca, ca_key = scratch / "ca.pem", scratch / "ca-key.pem"
+        ca, ca_key, settings = scratch / "ca.pem", scratch / "ca-key.pem", scratch / _SETTINGS
+        settings.write_text(_EXTENSIONS)
         subject = f"/O=halab matrix/CN=CA {secrets.token_hex(4)}"
-        _run(openssl, "req", "-x509", *_KEY, "-days", _DAYS, "-subj", subject, "-keyout", ca_key, "-out", ca)
+        _run(
+            openssl, "req", "-x509", "-config", settings, "-extensions", "ca", *_KEY, "-days", _DAYS, "-subj", subject,
+            "-keyout", ca_key, "-out", ca,
+        )  # fmt: skip
         contents = {made.ca: ca.read_bytes(), made.ca_key: ca_key.read_bytes()}
         for role in _ROLES:
             key, request, signed = (scratch / f"{role}.{kind}" for kind in ("key", "csr", "crt"))
+            subject = f"/O=halab matrix/CN={role}"
             _run(
-                openssl,
-                "req",
-                "-new",
-                *_KEY,
-                "-subj",
-                f"/O=halab matrix/CN={role}",
-                "-keyout",
-                key,
-                "-out",
-                request,
-            )
-            serial = f"0x{secrets.token_hex(16)}"
-            by: list[str | Path] = ["-CA", ca, "-CAkey", ca_key, "-set_serial", serial, "-days", _DAYS]
-            _run(openssl, "x509", "-req", "-in", request, *by, "-out", signed)
+                openssl, "req", "-new", "-config", settings, *_KEY, "-subj", subject, "-keyout", key, "-out", request
+            )  # fmt: skip
+            # the first bit of a serial number is 0, and 20 bytes are the most
+            serial = f"0x{secrets.randbits(127):x}"
+            _run(
+                openssl, "x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-set_serial", serial,
+                "-days", _DAYS, "-extfile", settings, "-extensions", "role", "-out", signed,
+            )  # fmt: skip
             contents[made.of(role)] = key.read_bytes() + signed.read_bytes()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, content in contents.items():
