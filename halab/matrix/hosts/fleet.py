@@ -186,10 +186,11 @@ class Fleet:
         runs = Work.beside(lab.orders.file).runs
         folder = RunFolder.existing(place.unpacked(run, content, runs))
         ended = EndedRun(run.cell, run.seed, folder, results.judged(folder), run.is_over_limit)
-        lab.left.remove(planned)
         if act.lab is None:
             self._shown.say(f"host {host.name} had a run of {run.cell} on {lab.name}")
         self._listener.on_run(lab.name, ended)
+        # only now: the host must keep a run that could not be recorded here
+        lab.left.remove(planned)
         if act.lab:
             self._count(host, lab.name, run.cell, is_error=ended.result.verdict is Verdict.ERROR)
 
@@ -211,6 +212,8 @@ class Fleet:
             end = task.result()
         except HostGone:
             end = EndedLab(f"the host {host.name} is gone", is_lost=True)
+        except HalabError as error:
+            end = EndedLab(one_line(error.message))
         except Exception as error:
             end = EndedLab(one_line(f"internal error: {type(error).__name__}: {error}"))
         if act.lab is None:
@@ -263,7 +266,14 @@ class Fleet:
             self._look()
             for host in busy:
                 with suppress(HostGone):
-                    self._stop_host(host)
+                    try:
+                        self._stop_host(host)
+                    except HalabError as error:
+                        # such as a full disk here: the next command takes what the host has
+                        self._shown.say(f"host {host.name}: {one_line(error.message)}")
+                        act, host.act = host.act, None
+                        if act:
+                            self._cluster.ask(host.address, agent.stop, self._matrix, act.name)
             self._clock.sleep(_EVERY_SECONDS)
 
     def _stop_host(self, host: Host) -> None:
@@ -276,7 +286,7 @@ class Fleet:
         elif act.task and not is_over:
             # it may wait until the host has played a lab of another matrix
             act.task.cancel()
-        else:
+        elif news.is_complete:
             host.act = None
             if act.lab:
                 self._listener.on_end(act.name, EndedLab("interrupted", was_interrupted=True))

@@ -197,6 +197,12 @@ def test_a_defect_on_a_host_is_said(room: Room) -> None:
     assert room.heard.ends["haproxy"].why == "internal error: ZeroDivisionError: division by zero"
 
 
+def test_what_a_host_cannot_do_is_no_internal_error(room: Room) -> None:
+    a = FakeHost("a", ends={"haproxy": HostProblem("no space left on device: /var/lib")})
+    room.play(FakeCluster(a))
+    assert room.heard.ends["haproxy"].why == "no space left on device: /var/lib"
+
+
 def test_a_worker_that_is_lost_with_its_result_is_tried_again(room: Room) -> None:
     a = FakeHost("a", ends={"haproxy": HostGone("the worker")})
     room.play(FakeCluster(a))
@@ -296,6 +302,21 @@ def test_an_interrupt_ends_all_labs_and_what_they_have_sent_counts(room: Room) -
     assert [(lab, cell) for lab, cell, *_ in room.heard.runs][:1] == [("haproxy", "stop-apiserver")]
 
 
+def test_an_interrupt_leaves_no_run_on_a_host_that_has_several(room: Room) -> None:
+    cells = ("stop-apiserver", "kill-etcd-member")
+    # an earlier command has left them, and they are large: one comes at a time
+    kept = [sent(cell, 7, room.fingerprint("haproxy", cell)) for cell in cells]
+    kept.insert(1, sent("of-another-plan", 7, "f0"))
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    a = FakeHost("a", left={"haproxy": kept})
+    assert room.play(FakeCluster(a, acts={1: interrupt}))
+    assert {cell for _, cell, *_ in room.heard.runs} == set(cells)
+    assert a.did[-1] == "forget haproxy"
+
+
 def test_machines_that_an_interrupt_leaves_are_said(room: Room) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -332,8 +353,12 @@ def test_an_error_ends_all_labs_and_is_raised(room: Room, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(room.heard, "on_run", fail)
     a = FakeHost("a")
+    b = FakeHost("b")
     with pytest.raises(HostProblem, match="no space left"):
-        room.play(FakeCluster(a))
+        room.play(FakeCluster(a, b))
+    # what they have stays there until there is room
+    assert "stop haproxy" in a.did and "stop nginx" in b.did
+    assert a.left["haproxy"] and "forget haproxy" not in a.did
 
 
 def test_components_from_a_checkout_stay_on_this_host(tmp_path: Path) -> None:
