@@ -149,6 +149,7 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
         management=lab.management,
         management_name=domain.management_name(lab),
         is_emulated=lab.is_emulated,
+        is_stock=lab.has_stock_box,
         # flushed data must be on the host's disk: otherwise a power cut proves nothing
         disk_cache="writethrough" if lab.disk_cache is DiskCache.SAFE else "unsafe",
     )

@@ -152,6 +152,12 @@ etcd:
     caFile: "/etc/kubernetes/pki/etcd/ca.crt"
     certFile: "/etc/kubernetes/pki/apiserver-etcd-client.crt"
     keyFile: "/etc/kubernetes/pki/apiserver-etcd-client.key"
+controllerManager:
+  extraArgs:
+    - name: kube-api-qps
+      value: "100"
+    - name: kube-api-burst
+      value: "200"
 dns:
   imageTag: v1.14.6
 apiServer:

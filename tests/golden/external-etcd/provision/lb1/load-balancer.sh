@@ -76,9 +76,7 @@ ExecStart=/bin/sh -c 'cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts
 [Install]
 WantedBy=multi-user.target
 EOF
-case $changed in
-  *halab-hosts.service*) systemctl daemon-reload ;;
-esac
+# `enable` makes systemd read its units again
 systemctl enable -q --now halab-hosts.service
 
 # Not piped into grep -q: it exits early, ip then fails to write its next line, and with pipefail the whole pipe fails.

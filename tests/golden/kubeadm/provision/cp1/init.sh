@@ -166,6 +166,14 @@ etcd:
         value: "1e9"
       - name: log-outputs
         value: "it's \"$token\" `id`: #1\nEOF"
+controllerManager:
+  extraArgs:
+    - name: kube-api-qps
+      value: "100"
+    - name: kube-api-burst
+      value: "200"
+    - name: node-monitor-grace-period
+      value: "20s"
 dns:
   imageTag: v1.14.6
 apiServer:
@@ -184,10 +192,6 @@ apiServer:
       hostPath: "/etc/kubernetes/audit"
       mountPath: "/etc/kubernetes/audit"
       readOnly: true
-controllerManager:
-  extraArgs:
-    - name: node-monitor-grace-period
-      value: "20s"
 encryptionAlgorithm: ECDSA-P256
 certificateValidityPeriod: "24h"
 ---

@@ -141,6 +141,14 @@ networking:
 etcd:
   local:
     imageTag: 3.7.3-0
+controllerManager:
+  extraArgs:
+    # Before it starts its controllers, it asks for an account of each: some 150 requests in a new cluster. With the
+    # defaults, 20 a second after the first 30, it signs the first bootstrap token 4 s later.
+    - name: kube-api-qps
+      value: "100"
+    - name: kube-api-burst
+      value: "200"
 dns:
   imageTag: v1.14.6
 apiServer:

@@ -73,9 +73,7 @@ ExecStart=/bin/sh -c 'cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts
 [Install]
 WantedBy=multi-user.target
 EOF
-case $changed in
-  *halab-hosts.service*) systemctl daemon-reload ;;
-esac
+# `enable` makes systemd read its units again
 systemctl enable -q --now halab-hosts.service
 
 # Not piped into grep -q: it exits early, ip then fails to write its next line, and with pipefail the whole pipe fails.
@@ -173,7 +171,7 @@ net.ipv4.ip_forward = 1
 EOF
 sysctl -q -p /etc/sysctl.d/91-halab-node.conf
 
-[ -z "$changed" ] || systemctl daemon-reload
+# `enable` makes systemd read its units again
 systemctl enable -q --now halab-pod-routes.service
 # the unit stays active after it has run: other machines of the lab may be new, or gone
 case $changed in
@@ -182,4 +180,4 @@ esac
 case $changed in
   *containerd/config.toml*) systemctl restart containerd.service ;;
 esac
-systemctl enable -q --now containerd.service
+systemctl enable -q --now --no-reload containerd.service

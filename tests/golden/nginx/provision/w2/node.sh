@@ -73,9 +73,7 @@ ExecStart=/bin/sh -c 'cmp -s /etc/halab/hosts /etc/hosts || cat /etc/halab/hosts
 [Install]
 WantedBy=multi-user.target
 EOF
-case $changed in
-  *halab-hosts.service*) systemctl daemon-reload ;;
-esac
+# `enable` makes systemd read its units again
 systemctl enable -q --now halab-hosts.service
 
 # For logins: PAM reads the file as root. Only root may read it, because the address of a proxy may contain a password.
@@ -180,7 +178,7 @@ net.ipv4.ip_forward = 1
 EOF
 sysctl -q -p /etc/sysctl.d/91-halab-node.conf
 
-[ -z "$changed" ] || systemctl daemon-reload
+# `enable` makes systemd read its units again
 systemctl enable -q --now halab-pod-routes.service
 # the unit stays active after it has run: other machines of the lab may be new, or gone
 case $changed in
@@ -189,4 +187,4 @@ esac
 case $changed in
   *containerd/config.toml*) systemctl restart containerd.service ;;
 esac
-systemctl enable -q --now containerd.service
+systemctl enable -q --now --no-reload containerd.service
