@@ -90,7 +90,7 @@ def plan_command(file: Path, folder: Path | None, at_once: int | None, as_json: 
 @at_once_option
 @click.option(
     "--scheduler", metavar="ADDRESS",
-    help="Run the labs on the hosts that this scheduler of dask knows: tcp://HOST:PORT or tls://HOST:PORT.",
+    help="Run the labs on the hosts of this dask scheduler: tcp://HOST:PORT or tls://HOST:PORT.",
 )  # fmt: skip
 @click.option(
     "--certificates", type=click.Path(path_type=Path), metavar="FOLDER",
@@ -111,9 +111,9 @@ def run_command(
     For each lab, halab builds the lab, runs its scenarios and removes the lab. Ctrl-C removes the labs that are up, and
     the same command continues later: complete runs are not repeated. If the matrix file has changed, only the cells
     that the change is about run again. A run that takes twice as long as the sum of its limits is ended,
-    and its verdict is error. With --scheduler, other hosts play the labs, one each at a time. Exit code: 0 all cells
-    passed, 1 one failed, 3 a run ended in an error or a lab did not come up or was not removed, 130 interrupted. If
-    several apply, 130 takes precedence over 3, and 3 over 1.
+    and its verdict is error. With --scheduler, other hosts play the labs, each host one at a time. Exit code: 0 all
+    cells passed, 1 one failed, 3 a run ended in an error or a lab did not come up or was not removed, 130 interrupted.
+    If several apply, 130 takes precedence over 3, and 3 over 1.
 
     \b
     Example:
@@ -154,10 +154,10 @@ def run_command(
 @matrix_command.command("certificates")
 @click.argument("folder", type=click.Path(path_type=Path))
 def certificates_command(folder: Path) -> None:
-    """Write certificates with which the scheduler, the workers and halab know each other.
+    """Write certificates with which the scheduler, the workers and halab authenticate each other.
 
     FOLDER gets a CA (ca.pem, ca-key.pem) and a file with key and certificate for each role: scheduler.pem, worker.pem
-    and client.pem. They are valid for a year. The scheduler and the workers of dask take ca.pem and their own file.
+    and client.pem. They are valid for a year. The dask scheduler and the dask workers need ca.pem and their own file.
 
     \b
     Example:

@@ -90,7 +90,7 @@ class DaskCluster:
 
     def _gone(self) -> HostProblem:
         return HostProblem(
-            f"the scheduler at {self._address} does not answer any more",
+            f"the scheduler at {self._address} no longer answers",
             hint="the hosts remove their labs when their workers end; start the scheduler and the workers again, and "
             "the same command continues",
         )

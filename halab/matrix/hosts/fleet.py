@@ -187,7 +187,9 @@ class Fleet:
         folder = RunFolder.existing(place.unpacked(run, content, runs))
         ended = EndedRun(run.cell, run.seed, folder, results.judged(folder), run.is_over_limit)
         if act.lab is None:
-            self._shown.say(f"host {host.name} had a run of {run.cell} on {lab.name}")
+            self._shown.say(
+                f"host {host.name} still had a run of {run.cell} on {lab.name}, which now counts"
+            )
         self._listener.on_run(lab.name, ended)
         # only now: the host must keep a run that could not be recorded here
         lab.left.remove(planned)

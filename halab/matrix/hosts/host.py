@@ -41,7 +41,7 @@ class HostFacts:
             return f"it has halab {self.halab}, and this is halab {own.halab}"
         if self.code != own.code:
             return (
-                f"its halab {self.halab} has other files than the halab here; install the same one on both"
+                f"the files of its halab {self.halab} differ from those here; install the same halab on both"
             )
         return ""
 

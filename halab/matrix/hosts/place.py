@@ -171,7 +171,7 @@ def unpacked(run: SentRun, content: bytes, runs: Path) -> Path:
     The same run again changes nothing. Raises Corrupted if it is not what the host has sent.
     """
     if hashlib.sha256(content).hexdigest() != run.digest:
-        raise Corrupted(f"the run {run.name} has changed on its way from the host")
+        raise Corrupted(f"the run {run.name} was changed on its way from the host")
     with files.writing(runs), files.scratch("halab-arrived-") as scratch:
         # the work folder, which is private, and the folder of runs in it
         runs.parent.mkdir(mode=0o700, exist_ok=True)

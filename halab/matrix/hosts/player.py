@@ -47,9 +47,7 @@ def _play(
 ) -> EndedLab:
     parcel, lab_dir = place.parcel(), open_file(place.lab_file)
     if place.has_lab:
-        shown.say(
-            f"remove the lab {lab_dir.name}, which is still up: this host or its worker has ended before"
-        )
+        shown.say(f"remove the lab {lab_dir.name}, which is still up: an earlier worker was killed")
         lab_deps(place.lab_file).down(lab_dir, shown)
     try:
         with shown.step("check this host"):

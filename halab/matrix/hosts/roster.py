@@ -122,7 +122,7 @@ class Roster:
             why = error.message
         except Exception as error:
             # such as a module that an older halab does not have
-            why = f"its halab does not fit: {type(error).__name__}: {error}"
+            why = f"its halab is not compatible: {type(error).__name__}: {error}"
         if why:
             self._refused[address] = name, one_line(why)
             self._shown.say(one_line(f"host {name} is not used: {why}"))
@@ -136,7 +136,7 @@ class Roster:
             if host.name == name:
                 return "another host has the same name"
             if host.facts.state == facts.state:
-                return f"it is another worker on the host {host.name}"
+                return f"it is a second worker on the host {host.name}"
         return ""
 
     def why_nobody_plays(self, lab: Lab) -> str:
@@ -144,5 +144,5 @@ class Roster:
         reasons = [f"{host.name}: {host.facts.lacks(lab.written)}" for host in self.usable]
         reasons += [f"{name} is set aside: {why}" for name, why in self.set_aside.items()]
         reasons += [f"{name}: {why}" for name, why in self._refused.values()]
-        why = "; ".join(reasons) or "no host is there"
-        return f"{lab.why}; no other host plays it: {why}" if lab.why else f"no host plays it: {why}"
+        why = "; ".join(reasons) or "no host is connected"
+        return f"{lab.why}; no other host can play it: {why}" if lab.why else f"no host can play it: {why}"

@@ -132,7 +132,9 @@ def test_what_a_dead_host_has_counts_when_it_comes_back_and_never_twice(room: Ro
     assert {"clean haproxy", "clean of-yesterday"} <= set(back.did)
     # the first that arrives counts
     assert ("haproxy", "kill-etcd-member", 7, "pass") in room.heard.runs
-    assert room.said("had a run of") == ["host a had a run of kill-etcd-member on haproxy"]
+    assert room.said("had a run of") == [
+        "host a still had a run of kill-etcd-member on haproxy, which now counts"
+    ]
 
 
 def test_a_lab_that_an_earlier_halab_began_is_ended_first(room: Room) -> None:
@@ -216,11 +218,11 @@ def test_a_worker_that_is_lost_with_its_result_is_tried_again(room: Room) -> Non
         (replace(FACTS, halab="0.9"), "it has halab 0.9, and this is halab 1.0"),
         (
             replace(FACTS, code="f00"),
-            "its halab 1.0 has other files than the halab here; install the same one on both",
+            "the files of its halab 1.0 differ from those here; install the same halab on both",
         ),
         (
             ModuleNotFoundError("No module named 'halab'"),
-            "its halab does not fit: ModuleNotFoundError: No module",
+            "its halab is not compatible: ModuleNotFoundError: No module",
         ),
         (HostProblem("cannot read /proc/meminfo"), "cannot read /proc/meminfo"),
     ],
@@ -253,7 +255,7 @@ def test_two_workers_on_one_host_are_one_host(room: Room) -> None:
     )
     room.play(FakeCluster(a, b))
     assert b.did == [] and room.said("not used") == [
-        "host b is not used: it is another worker on the host a"
+        "host b is not used: it is a second worker on the host a"
     ]
 
 
@@ -266,7 +268,7 @@ def test_a_host_that_is_gone_when_it_is_asked_first_is_asked_again(room: Room) -
 def test_without_a_host_that_fits_the_reasons_are_said_after_a_minute(room: Room) -> None:
     a = FakeHost("a", facts=replace(FACTS, free_mebibytes=1024))
     assert not room.play(FakeCluster(a))
-    why = "no host plays it: a: the lab needs 6.5 GiB, and 1.0 GiB are free"
+    why = "no host can play it: a: the lab needs 6.5 GiB, and 1.0 GiB are free"
     assert room.heard.ends == {"haproxy": EndedLab(why), "nginx": EndedLab(why)}
     assert room.heard.runs == [] and 60 <= len(room.clock.slept) < 70
 
@@ -282,7 +284,7 @@ def test_a_host_needs_the_provider_of_the_lab(tmp_path: Path) -> None:
 
 def test_no_host_at_all_is_said(room: Room) -> None:
     room.play(FakeCluster())
-    assert room.heard.ends["haproxy"].why == "no host plays it: no host is there"
+    assert room.heard.ends["haproxy"].why == "no host can play it: no host is connected"
 
 
 def test_an_interrupt_ends_all_labs_and_what_they_have_sent_counts(room: Room) -> None:

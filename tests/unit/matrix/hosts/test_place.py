@@ -74,7 +74,7 @@ def test_a_run_arrives_as_it_was_and_only_once(place: Place, run: RunFolder, tmp
 def test_a_run_that_has_changed_on_its_way_is_refused(place: Place, run: RunFolder, tmp_path: Path) -> None:
     place.keep(ended(run), "f1")
     (waiting,) = place.waiting(())
-    with pytest.raises(Corrupted, match="the run one has changed on its way"):
+    with pytest.raises(Corrupted, match="the run one was changed on its way"):
         places.unpacked(waiting, place.archive_of(waiting) + b"!", tmp_path / "runs")
     with pytest.raises(Corrupted):
         places.unpacked(replace(waiting, digest="0"), place.archive_of(waiting), tmp_path / "runs")
