@@ -92,7 +92,7 @@ def shrink_command(
             raise
         result = folder / f"{start.script.name}.yml"
         if smallest:
-            write(shrinking, smallest, what, result)
+            write(shrinking, smallest, start.script, what, result)
     if as_json:
         print_json(_as_data(shrinking, smallest, result))
     elif smallest:

@@ -20,9 +20,13 @@ from halab.progress import Progress
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.run import library
 from halab.scenario.run.library import Script
+from halab.scenario.verdict.result import PromiseKind
 from halab.scenario.verdict.verdict import judge
 from halab.shrink.candidate import Candidate
 from halab.shrink.session import Shrinking, broken_in
+
+# The folder of check files beside the result.
+_CHECKS = "checks"
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,16 @@ class Start:
 
     @property
     def candidate(self) -> Candidate:
-        """Without its check files, unless one of them failed: each run is faster, and the result is one file."""
+        """Without its check files, unless one of them failed: each run is faster, and the result is one file.
+
+        Otherwise, they are where `write` copies them to.
+        """
         content = dict(
             yaml_source.parse(self.script.content.decode("utf-8-sig"), str(self.script.path)).value
         )
-        if not any(promise.startswith("check:") for promise in self.promises):
+        if any(promise.startswith(f"{PromiseKind.CHECK}:") for promise in self.promises):
+            content["checks"] = [f"{_CHECKS}/{name}" for name in self.script.checks]
+        else:
             content.pop("checks", None)
         return Candidate(content)
 
@@ -96,8 +105,8 @@ def test(
         raise outcome.error
 
 
-def write(shrinking: Shrinking, smallest: Candidate, source: str, target: Path) -> None:
-    """Write the result with its seed and its figures in a comment."""
+def write(shrinking: Shrinking, smallest: Candidate, script: Script, source: str, target: Path) -> None:
+    """Write the result with its seed and its figures in a comment, and the files that it needs beside it."""
     start = shrinking.start
     lines = [
         f"Made by `halab shrink {one_line(source)}`; play it with --seed {shrinking.seed}.",
@@ -108,5 +117,13 @@ def write(shrinking: Shrinking, smallest: Candidate, source: str, target: Path) 
         *(f"  {one_line(promise)}" for promise in shrinking.promises),
     ]
     text = "".join(f"# {line}\n" for line in lines) + smallest.text
+    copies = {Path(path): text.encode() for path, text in script.texts.items()}
+    if "checks" in smallest.content:
+        copies |= {Path(_CHECKS, name): content for name, content in script.check_files.items()}
     with files.writing(target):
+        for path, content in copies.items():
+            # a file elsewhere stays where it is
+            if not path.is_absolute() and ".." not in path.parts:
+                (target.parent / path).parent.mkdir(parents=True, exist_ok=True)
+                files.replace(target.parent / path, content, mode=0o644)
         files.replace(target, text, mode=0o644)
