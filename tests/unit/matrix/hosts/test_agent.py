@@ -87,10 +87,10 @@ def test_a_lab_without_machines_is_only_forgotten() -> None:
 def test_a_lab_with_machines_is_not_forgotten() -> None:
     place = Place.of("matrix", "haproxy")
     place.accept(PARCEL)
-    brought_up(place.lab_file.parent)
+    work = brought_up(place.lab_file.parent)
     assert not agent.forget("matrix", "haproxy") and place.path.exists()
-    place.remove()
-    assert agent.forget("matrix", "haproxy")
+    allocation.release(work.path)
+    assert agent.forget("matrix", "haproxy") and not place.path.exists()
 
 
 def test_machines_that_cannot_be_removed_are_said(program: Path) -> None:
