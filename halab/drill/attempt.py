@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -142,10 +142,15 @@ class Attempt:
         found: Mapping[str, Finding],
         seconds: float,
         sighted: Mapping[Violation, Sighting] | None = None,
+        edges: Collection[str] = (),
     ) -> Attempt:
-        """The attempt after a check. What held once is remembered with its first time."""
+        """The attempt after a check. What held once is remembered with its first time.
+
+        Tasks in `edges` must only hold once: the timeline does not say that they no longer hold.
+        """
         held, since, checks = dict(self.held), dict(self.since), self.checks + 1
-        moment = moments.of_check(checks, round(seconds, 1), self.found, found)
+        told = {name: finding for name, finding in found.items() if name not in edges or name not in held}
+        moment = moments.of_check(checks, round(seconds, 1), self.found, told)
         for name, finding in found.items():
             if finding.state is TaskState.DONE:
                 held.setdefault(name, round(seconds, 1))

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 
 from halab.config import lab_rules
-from halab.config.drill import Drill, Hint, Violation
+from halab.config.drill import Drill, Hint, TaskMode, Violation
 from halab.config.loading import nearest
 from halab.config.placeholders import Part
 from halab.config.quantities import format_duration
@@ -187,7 +187,8 @@ def check(
         seconds = attempt.seconds(deps.now())
         found = deps.observe(lab_dir, drill, attempt, progress)
         sighted = deps.look(lab_dir, drill, attempt) if drill.fail_if else {}
-        attempt = attempt.checked(found, seconds, sighted)
+        edges = [name for name, task in drill.tasks.items() if task.mode is TaskMode.EDGE]
+        attempt = attempt.checked(found, seconds, sighted, edges)
         view = _viewed(lab_dir, attempt, drill, seconds)
         ending = attempts.ending_of(drill, view.grade, seconds, is_final=is_final)
         if ending is None:

@@ -142,7 +142,7 @@ def test_the_end_has_the_timeline_of_the_attempt(room: DrillRoom, capsys: Shown)
             "10s hint 1, for 5 points",
             "10s answer to who: cp1 (wrong)",
             "40s check 1: back and held-once are done",
-            "100s check 2: back and held-once are no longer done",
+            "100s check 2: back is no longer done",
         )
     ]
     [outcome] = attempt.history(room.work)
