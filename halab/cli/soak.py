@@ -80,6 +80,8 @@ def soak_command(
     outcome = play(lab_dir, choices, shown, seed=seed, seconds=seconds, on_run=show)
     if outcome.was_interrupted:
         print_open_faults(lab_dir)
+    if not choices.linearizable:
+        echo("no round has looked for stale reads: this host cannot check them", err=True)
     if as_json:
         print_results([(run.folder, run.result) for run in outcome.runs])
     if outcome.needs_overview:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,23 @@ def test_json_has_every_round(stage: Stage, chosen: list[Any], capsys: Shown) ->
     assert main(["soak", "--for", "1h", "--seed", "42", "--json"]) == 1
     [result] = json.loads(capsys.readouterr().out)
     assert (result["scenario"], result["verdict"]) == ("soak-42-1", "fail")
+
+
+def test_a_soak_that_checks_no_reads_says_so_at_its_end(
+    stage: Stage, chosen: list[Any], capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.verdicts["soak-42-1"] = "fail"
+    assert main(["soak", "--for", "1h", "--seed", "42"]) == 1
+    said = "no round has looked for stale reads"
+    assert said not in capsys.readouterr().err
+    with_reads = soaking.choices_of
+
+    def choices(*given: Any, **named: Any) -> Choices:
+        return replace(with_reads(*given, **named), linearizable=False)
+
+    monkeypatch.setattr(soaking, "choices_of", choices)
+    assert main(["soak", "--for", "1h", "--seed", "42"]) == 1
+    assert said in capsys.readouterr().err
 
 
 def test_an_interrupted_soak_says_so(stage: Stage, chosen: list[Any], capsys: Shown) -> None:
