@@ -116,6 +116,9 @@ def write(shrinking: Shrinking, smallest: Candidate, script: Script, source: str
         "A run counts as failed if it breaks one of these promises:",
         *(f"  {one_line(promise)}" for promise in shrinking.promises),
     ]
+    if shrinking.unanswered:
+        gave_up = f"{counted(shrinking.unanswered, 'smaller scenario')} ended in errors and may fail, too"
+        lines.insert(2, f"{gave_up}: see {one_line(str(shrinking.path))}.")
     text = "".join(f"# {line}\n" for line in lines) + smallest.text
     copies = {Path(path): text.encode() for path, text in script.texts.items()}
     if "checks" in smallest.content:

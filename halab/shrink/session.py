@@ -107,8 +107,14 @@ class Shrinking:
         """How many scenarios were run, the start included."""
         return len({run.candidate for run in self.runs})
 
+    @property
+    def unanswered(self) -> int:
+        """How many scenarios ended in errors so often that they were given up: they may fail, too."""
+        answers = (self.rule.answer(self._verdicts(key)) for key in {run.candidate for run in self.runs})
+        return sum(answer is Answer.SKIPPED for answer in answers)
+
     def count(self, candidate: Candidate) -> Count:
-        return self.rule.count(self._verdicts(candidate))
+        return self.rule.count(self._verdicts(candidate.key))
 
     def record(self, candidate: Candidate, result: Result, folder: str) -> None:
         run = LoggedRun(candidate.key, result.verdict, broken_in(result), folder)
@@ -126,7 +132,7 @@ class Shrinking:
         if self._answer(candidate) is None:
             test(candidate, lambda: self._answer(candidate) is not None)
         answer = self._answer(candidate)
-        if not self._verdicts(candidate):
+        if not self._verdicts(candidate.key):
             # halab refuses such a scenario
             return False
         shape = f"{counted(len(candidate.faults), 'fault')} in {counted(len(candidate.steps), 'step')}"
@@ -138,16 +144,19 @@ class Shrinking:
         return str(self.count(candidate)).replace("the bug showed", "it failed in this way")
 
     def _answer(self, candidate: Candidate) -> Answer | None:
-        return self.rule.answer(self._verdicts(candidate))
+        return self.rule.answer(self._verdicts(candidate.key))
 
-    def _verdicts(self, candidate: Candidate) -> Sequence[Verdict]:
-        """What its runs mean: a run that failed in another way does not show the failure that is searched for."""
+    def _verdicts(self, key: str) -> Sequence[Verdict]:
+        """What the runs of a candidate mean.
+
+        A run that failed in another way does not show the failure that is searched for.
+        """
         return [
             Verdict.PASS
             if run.verdict is Verdict.FAIL and not set(run.broken) & set(self.promises)
             else run.verdict
             for run in self.runs
-            if run.candidate == candidate.key
+            if run.candidate == key
         ]
 
     def _append(self, line: Plan | LoggedRun) -> None:

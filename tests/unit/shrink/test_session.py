@@ -17,6 +17,7 @@ from halab.errors import BadUsage, Corrupted
 from halab.progress import Quiet
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 from halab.shrink.candidate import Candidate
+from halab.shrink.play import write
 from halab.shrink.session import Shrinking, broken_in, planned_seed
 
 PROMISE = "ledger: no acknowledged write is lost"
@@ -131,6 +132,19 @@ def test_an_error_is_no_failure_and_no_pass(tmp_path: Path) -> None:
     smallest = found.run(Runs(found, lambda candidate: results["two" in candidate.faults]), Quiet())
     assert smallest is not None
     assert "two" in smallest.faults
+    assert not found.unanswered
+
+
+def test_the_result_says_that_smaller_scenarios_were_given_up(tmp_path: Path) -> None:
+    found = shrinking(tmp_path)
+    runs = Runs(found, lambda candidate: [FAILED] if candidate == START else [ERROR])
+    assert found.run(runs, Quiet()) == START
+    assert found.unanswered == found.tried - 1 > 1
+    write(found, START, "./two.yml", tmp_path / "two.yml")
+    given_up = (
+        f"# {found.unanswered} smaller scenarios ended in errors and may fail, too: see {found.path}.\n"
+    )
+    assert given_up in (tmp_path / "two.yml").read_text()
 
 
 def test_a_search_goes_on_from_its_log(tmp_path: Path) -> None:
