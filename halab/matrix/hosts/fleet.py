@@ -10,7 +10,7 @@ from dataclasses import replace
 from halab.campaign.plan import PlannedRun
 from halab.clock import Clock
 from halab.config.twin import Verdict
-from halab.errors import HalabError
+from halab.errors import Corrupted, HalabError
 from halab.machines.work import Work
 from halab.matrix import results
 from halab.matrix.hosts import agent, parcel, place
@@ -184,8 +184,15 @@ class Fleet:
         if lab is None or planned is None:
             return
         runs = Work.beside(lab.orders.file).runs
-        folder = RunFolder.existing(place.unpacked(run, content, runs))
-        ended = EndedRun(run.cell, run.seed, folder, results.judged(folder), run.is_over_limit)
+        try:
+            folder = RunFolder.existing(place.unpacked(run, content, runs))
+            ended = EndedRun(run.cell, run.seed, folder, results.judged(folder), run.is_over_limit)
+        except Corrupted as error:
+            # asked again, the host would send the same
+            self._shown.say(
+                f"host {host.name}: the run {run.name} of {lab.name} does not count: {error.message}"
+            )
+            return
         if act.lab is None:
             self._shown.say(
                 f"host {host.name} still had a run of {run.cell} on {lab.name}, which now counts"

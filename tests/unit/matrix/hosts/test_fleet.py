@@ -22,9 +22,11 @@ from support.matrix_builder import plan_of
 
 from halab.campaign import lab_folders
 from halab.config.lab import ProviderKind
-from halab.errors import BadUsage, HalabError, HostProblem
+from halab.errors import BadUsage, Corrupted, HalabError, HostProblem
+from halab.matrix.hosts import place
 from halab.matrix.hosts.cluster import HostGone
 from halab.matrix.hosts.fleet import Fleet
+from halab.matrix.hosts.place import SentRun
 from halab.matrix.lab_process import EndedLab
 from halab.matrix.places import LabOrders
 
@@ -361,6 +363,27 @@ def test_an_error_ends_all_labs_and_is_raised(room: Room, monkeypatch: pytest.Mo
     # what they have stays there until there is room
     assert "stop haproxy" in a.did and "stop nginx" in b.did
     assert a.left["haproxy"] and "forget haproxy" not in a.did
+
+
+def test_a_run_that_cannot_be_read_does_not_count_and_ends_nothing(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive = place.unpacked
+
+    def unpacked(run: SentRun, content: bytes, runs: Path) -> Path:
+        if run.cell == "stop-apiserver" and "haproxy" in runs.parts:
+            raise Corrupted("the run has changed on its way from the host")
+        return arrive(run, content, runs)
+
+    monkeypatch.setattr(place, "unpacked", unpacked)
+    a = FakeHost("a")
+    assert not room.play(FakeCluster(a))
+    assert {(lab, cell, seed) for lab, cell, seed, _ in room.heard.runs} == RUNS - {
+        ("haproxy", "stop-apiserver", 7)
+    }
+    assert set(room.said("does not count")) == {
+        "host a: the run stop-apiserver-7 of haproxy does not count: the run has changed on its way from the host"
+    }
 
 
 def test_components_from_a_checkout_stay_on_this_host(tmp_path: Path) -> None:
