@@ -15,6 +15,7 @@ from halab.bisect.answer import Rule
 from halab.config.twin import Verdict
 from halab.errors import BadUsage, Corrupted
 from halab.progress import Quiet
+from halab.scenario.run.library import Script
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 from halab.shrink.candidate import Candidate
 from halab.shrink.play import write
@@ -140,7 +141,10 @@ def test_the_result_says_that_smaller_scenarios_were_given_up(tmp_path: Path) ->
     runs = Runs(found, lambda candidate: [FAILED] if candidate == START else [ERROR])
     assert found.run(runs, Quiet()) == START
     assert found.unanswered == found.tried - 1 > 1
-    write(found, START, "./two.yml", tmp_path / "two.yml")
+    scenario = START.scenario({})
+    assert scenario is not None
+    script = Script("two", Path("two.yml"), scenario, START.text.encode())
+    write(found, START, script, "./two.yml", tmp_path / "two.yml")
     given_up = (
         f"# {found.unanswered} smaller scenarios ended in errors and may fail, too: see {found.path}.\n"
     )
