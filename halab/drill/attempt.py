@@ -146,7 +146,7 @@ class Attempt:
     ) -> Attempt:
         """The attempt after a check. What held once is remembered with its first time.
 
-        Tasks in `edges` must only hold once: the timeline does not say that they no longer hold.
+        Tasks in `edges` need to hold only once: the timeline does not say that they are no longer done.
         """
         held, since, checks = dict(self.held), dict(self.since), self.checks + 1
         told = {name: finding for name, finding in found.items() if name not in edges or name not in held}
