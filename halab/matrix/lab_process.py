@@ -51,7 +51,10 @@ class EndedLab:
 
 
 class Listener(Protocol):
-    """What is done when a lab begins, when one of its runs has ended, and when it has ended."""
+    """What is done when a lab begins, when one of its runs has ended, and when it has ended.
+
+    A lab that several hosts play ends on each of them.
+    """
 
     def on_begin(self, lab: str) -> None: ...
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 
 from halab.campaign.plan import PlannedRun
 from halab.clock import Clock
@@ -30,6 +31,8 @@ _EVERY_SECONDS = 1.0
 _WITHOUT_HOSTS_SECONDS = 60.0
 # A lab that did not come up, or whose host died, is tried again on another host, but not for ever.
 _MOST_TRIES = 3
+# To build a lab takes about as long as two runs: another host must have more to play.
+_LEAST_RUNS = 4
 # More archives wait for the next question.
 _MOST_BYTES = 50_000_000
 
@@ -52,7 +55,9 @@ class Fleet:
         self._shown = shown
         self._labelled = labelled
         self._roster = Roster(cluster, matrix, shown, own)
-        self._labs: dict[str, Lab] = {}
+        # by name; a lab that several hosts play has a part for each
+        self._labs: dict[str, list[Lab]] = {}
+        self._begun: set[str] = set()
         self._waiting: deque[Lab] = deque()
         self._idle_since: float | None = None
 
@@ -68,9 +73,13 @@ class Fleet:
         return self._roster.set_aside
 
     def play_all(self, orders: Sequence[LabOrders], listener: Listener) -> bool:
-        """Play all labs, and return whether the user has interrupted them."""
-        self._labs = {each.lab: Lab(each, parcel.written(each), list(each.runs)) for each in orders}
-        self._waiting = deque(self._labs.values())
+        """Play all labs, and return whether the user has interrupted them.
+
+        With more hosts than labs, several hosts build the same lab, and each plays a part of its runs.
+        """
+        hosts_of_each = self.size // max(1, len(orders))
+        self._labs = {each.lab: _parts(each, hosts_of_each) for each in orders}
+        self._waiting = deque(part for parts in self._labs.values() for part in parts)
         self._listener = listener
         try:
             while self._is_busy or any(lab.left for lab in self._waiting):
@@ -129,10 +138,11 @@ class Fleet:
         )
 
     def _send(self, host: Host, lab: Lab) -> None:
-        if not lab.has_begun:
+        if lab.name not in self._begun:
             self._listener.on_begin(lab.name)
-            lab.has_begun = True
-        self._shown.say(f"host {host.name} plays the lab {lab.name}")
+            self._begun.add(lab.name)
+        part = f", {len(lab.left)} of its runs" if len(self._labs[lab.name]) > 1 else ""
+        self._shown.say(f"host {host.name} plays the lab {lab.name}{part}")
         lab.tries.append(host.name)
         sent = parcel.of(self._matrix, lab.orders, lab.left)
         host.act = Act(lab.name, lab, self._cluster.begin(host.address, agent.play, sent))
@@ -179,10 +189,15 @@ class Fleet:
 
     def _take(self, host: Host, act: Act, run: SentRun, content: bytes) -> None:
         """Keep a run that a host has sent, unless it is known already or belongs to the matrix no more."""
-        lab = self._labs.get(act.name)
-        planned = next((each for each in lab.left if _is_same(each, run, lab)), None) if lab else None
-        if lab is None or planned is None:
+        found = [
+            (lab, planned)
+            for lab in self._labs.get(act.name, ())
+            for planned in lab.left
+            if _is_same(planned, run, lab)
+        ]
+        if not found:
             return
+        lab, planned = found[0]
         runs = Work.beside(lab.orders.file).runs
         try:
             folder = RunFolder.existing(place.unpacked(run, content, runs))
@@ -303,6 +318,15 @@ class Fleet:
                 self._shown.say(
                     f"host {host.name} still has machines of the lab {act.name}; the next command removes them"
                 )
+
+
+def _parts(orders: LabOrders, hosts: int) -> list[Lab]:
+    """A lab as so many parts, one for each host that may play it, if each part has enough runs."""
+    runs = orders.runs
+    count = max(1, min(hosts, len(runs) // _LEAST_RUNS))
+    ends = [len(runs) * number // count for number in range(count + 1)]
+    written = parcel.written(orders)
+    return [Lab(orders, written, list(runs[begin:end])) for begin, end in pairwise(ends)]
 
 
 def _is_same(planned: PlannedRun, run: SentRun, lab: Lab) -> bool:

@@ -19,6 +19,7 @@ from halab.archive import archive
 from halab.campaign.lab_folders import LAB_FILE
 from halab.errors import Corrupted, LabProblem
 from halab.machines.host import allocation
+from halab.machines.work import Work
 from halab.matrix.hosts.parcel import Parcel
 from halab.matrix.lab_process import EndedLab, EndedRun
 
@@ -155,7 +156,7 @@ class Place:
     @property
     def has_lab(self) -> bool:
         """Whether machines of the lab may be there."""
-        return allocation.of(self.lab_file.parent / ".halab") is not None
+        return allocation.of(Work.beside(self.lab_file).path) is not None
 
     def remove(self) -> None:
         """Forget the lab. Its runs have been sent."""

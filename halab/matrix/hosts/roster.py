@@ -19,7 +19,7 @@ from halab.progress import Progress
 
 @dataclass
 class Lab:
-    """A lab that is still to be played: the runs that are `left`, and the names of the hosts that tried it.
+    """A lab or a part of it that is still to be played: the runs that are `left`, the names of the hosts that tried it.
 
     `why` says why the last of them did not play all of it.
     """
@@ -28,7 +28,6 @@ class Lab:
     written: LabFile
     left: list[PlannedRun]
     tries: list[str] = field(default_factory=list)
-    has_begun: bool = False
     why: str = ""
 
     @property

@@ -93,6 +93,14 @@ def test_a_lab_with_machines_is_not_forgotten() -> None:
     assert agent.forget("matrix", "haproxy") and not place.path.exists()
 
 
+def test_machines_that_are_left_are_removed_first(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program.write_text("#!/bin/sh\nexit 0\n")
+    Place.of("matrix", "haproxy").accept(PARCEL)
+    answers = iter([True, False])
+    monkeypatch.setattr(Place, "has_lab", property(lambda place: next(answers)))
+    assert agent.clean("matrix", "haproxy") == EndedLab() and agent.labs("matrix") == []
+
+
 def test_machines_that_cannot_be_removed_are_said(program: Path) -> None:
     program.write_text("#!/bin/sh\nexit 3\n")
     place = Place.of("matrix", "haproxy")

@@ -23,7 +23,7 @@ from support.matrix_builder import plan_of
 from halab.campaign import lab_folders
 from halab.config.lab import ProviderKind
 from halab.errors import BadUsage, Corrupted, HalabError, HostProblem
-from halab.matrix.hosts import place
+from halab.matrix.hosts import agent, place
 from halab.matrix.hosts.cluster import HostGone
 from halab.matrix.hosts.fleet import Fleet
 from halab.matrix.hosts.place import SentRun
@@ -96,6 +96,19 @@ def test_one_host_plays_all_labs(room: Room) -> None:
     assert not room.play(FakeCluster(a))
     require_all_once(room)
     assert a.did == ["play haproxy: 2", "clean haproxy", "play nginx: 2", "clean nginx"]
+
+
+@pytest.mark.parametrize(("repeat", "parts"), [(4, [4, 4]), (3, [6])])
+def test_more_hosts_than_labs_play_parts_of_a_lab_if_that_saves_time(
+    repeat: int, parts: list[int], tmp_path: Path
+) -> None:
+    room = Room(tmp_path, text=TWO_LABS.replace("[haproxy, nginx]", "[haproxy]") + f"repeat: {repeat}\n")
+    room.heard.most_ends = len(parts)
+    hosts = [FakeHost(name) for name in "abc"]
+    room.play(FakeCluster(*hosts))
+    assert [host.did[0] for host in hosts if host.did] == [f"play haproxy: {count}" for count in parts]
+    assert len(set(room.heard.runs)) == len(room.heard.runs) == 2 * repeat
+    assert room.heard.begun == ["haproxy"] and len(room.said("of its runs")) == (2 if len(parts) > 1 else 0)
 
 
 def test_a_host_that_comes_later_plays_what_waits(room: Room) -> None:
@@ -349,6 +362,30 @@ def test_a_lab_waits_until_its_runs_were_taken_from_another_host(room: Room) -> 
     room.play(FakeCluster(a, b))
     require_all_once(room)
     assert a.did == ["clean haproxy"] and b.did[0] == "play nginx: 2" and room.heard.begun == ["nginx"]
+
+
+def test_machines_that_a_host_cannot_remove_are_said(room: Room) -> None:
+    why = "the lab was not removed; the log is /var/log"
+    room.play(FakeCluster(FakeHost("a", ends={"clean haproxy": EndedLab(why)})))
+    require_all_once(room)
+    assert f"host a, lab haproxy: {why}" in room.shown.lines
+
+
+def test_a_host_that_does_not_answer_once_is_asked_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, failures = FakeHost("a"), iter([HostGone("a")])
+    answer = a.answer
+
+    def answer_later(act: Callable[..., object], *args: object) -> object:
+        if act is agent.news and (failure := next(failures, None)):
+            raise failure
+        return answer(act, *args)
+
+    monkeypatch.setattr(a, "answer", answer_later)
+    room.play(FakeCluster(a))
+    require_all_once(room)
+    assert a.did.count("play haproxy: 2") == 1
 
 
 def test_an_error_ends_all_labs_and_is_raised(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
