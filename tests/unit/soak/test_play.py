@@ -76,10 +76,15 @@ def test_a_round_with_an_error_does_not_end_the_soak_and_the_lab_is_repaired(sta
     assert stage.did[1:5] == ["play soak-42-1 43", "heal", "mend", "play soak-42-2 44"]
 
 
+def test_rounds_that_are_skipped_end_the_soak_as_errors_do(stage: Stage) -> None:
+    outcome = soak(stage, ["skip", "error", "skip", "pass"])
+    assert len(outcome.runs) == 3
+
+
 def test_three_errors_in_a_row_end_the_soak(stage: Stage) -> None:
     outcome = soak(stage, ["error", "error", "pass", "error", "error", "error"])
     assert len(outcome.runs) == 6
-    assert stage.progress.lines[-1] == "3 rounds in a row ended in an error: the soak ends"
+    assert stage.progress.lines[-1] == "3 rounds in a row ended in an error or were skipped: the soak ends"
 
 
 def test_an_interrupted_soak_has_the_rounds_so_far(stage: Stage) -> None:
