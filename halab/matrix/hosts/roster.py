@@ -104,7 +104,10 @@ class Roster:
         """Meet the hosts that have come, and return those that are gone. Raises HostProblem if nobody knows."""
         now = self._cluster.hosts()
         gone = [self._hosts.pop(address) for address in list(self._hosts) if address not in now]
-        self._refused = {address: which for address, which in self._refused.items() if address in now}
+        # one that was refused as a second worker of a host may be the only one now
+        self._refused = (
+            {} if gone else {address: which for address, which in self._refused.items() if address in now}
+        )
         for address, name in now.items():
             if address not in self._hosts and address not in self._refused:
                 self._meet(address, name)

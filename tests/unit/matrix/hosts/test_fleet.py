@@ -274,6 +274,15 @@ def test_two_workers_on_one_host_are_one_host(room: Room) -> None:
     ]
 
 
+def test_a_second_worker_on_a_host_is_used_when_the_first_one_is_gone(room: Room) -> None:
+    facts = replace(FACTS, state="one host")
+    cluster = FakeCluster(FakeHost("a", facts, is_stuck=True), FakeHost("b", facts))
+    cluster._acts = {2: lambda: cluster.lose("a")}
+    room.play(cluster)
+    require_all_once(room)
+    assert room.said("not used") == ["host b is not used: it is a second worker on the host a"]
+
+
 def test_a_host_that_is_gone_when_it_is_asked_first_is_asked_again(room: Room) -> None:
     a, b = FakeHost("a"), FakeHost("b", facts=HostGone("tcp://b"))
     assert not room.play(FakeCluster(a, b))
