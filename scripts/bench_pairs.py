@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# What is removed last still works for a moment, for example the engine.
+# After the removal, the engine still works for a moment.
 QUIET_SECONDS = 5
 _STAT = Path("/proc/stat")
 _TAIL_LINES = 12
 _TICK_SECONDS = 0.01
 # The columns of the first line of /proc/stat that are work: user, nice, system, interrupts and soft interrupts. Time of
-# guests is in that of the user; idle and waiting time and what a hypervisor took away are no work.
+# guests is part of user time. Idle time, waiting time and what a hypervisor took away are no work.
 _WORK = (1, 2, 3, 6, 7)
 
 

@@ -66,7 +66,7 @@ class GetOptions(Model):
 
 
 class WatchOptions(Model):
-    """`watch-resuming` has no options: `{}` asks it."""
+    """`watch-resuming` has no options. With `{}`, the probe is asked even if no step names it."""
 
     example: ClassVar[str] = "{}"
 

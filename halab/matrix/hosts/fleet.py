@@ -31,7 +31,7 @@ _EVERY_SECONDS = 1.0
 _WITHOUT_HOSTS_SECONDS = 60.0
 # A lab that did not come up, or whose host died, is tried again on another host, but not for ever.
 _MOST_TRIES = 3
-# To build a lab takes about as long as two runs: another host must have more to play.
+# Building a lab takes about as long as two runs: a further host must have more runs than that.
 _LEAST_RUNS = 4
 # More archives wait for the next question.
 _MOST_BYTES = 50_000_000
@@ -75,7 +75,7 @@ class Fleet:
     def play_all(self, orders: Sequence[LabOrders], listener: Listener) -> bool:
         """Play all labs, and return whether the user has interrupted them.
 
-        With more hosts than labs, several hosts build the same lab, and each plays a part of its runs.
+        With twice as many hosts as labs or more, several hosts build the same lab, and each plays a part of its runs.
         """
         hosts_of_each = self.size // max(1, len(orders))
         self._labs = {each.lab: _parts(each, hosts_of_each) for each in orders}
@@ -321,7 +321,7 @@ class Fleet:
 
 
 def _parts(orders: LabOrders, hosts: int) -> list[Lab]:
-    """A lab as so many parts, one for each host that may play it, if each part has enough runs."""
+    """A lab in parts, at most one for each of `hosts` hosts, so that each part has enough runs."""
     runs = orders.runs
     count = max(1, min(hosts, len(runs) // _LEAST_RUNS))
     ends = [len(runs) * number // count for number in range(count + 1)]
