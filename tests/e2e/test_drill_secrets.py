@@ -146,8 +146,8 @@ def test_nothing_tells_the_solution_and_a_reboot_of_the_host_does_not_end_the_dr
     ended = json.loads(lab.ok("drill", "check", "--json"))
     assert (ended["verdict"], ended["score"], ended["ending"]) == ("pass", 100, "complete")
     assert SECRET in ended["debrief"]
-    told = [moment["text"] for moment in ended["timeline"] if moment["kind"] != "clients"]
-    assert told == [
+    moments = [moment["text"] for moment in ended["timeline"] if moment["kind"] != "clients"]
+    assert moments == [
         "check 1: nothing has changed",
         "check 2: reachable and once are done",
         "check 3: reachable is no longer done",

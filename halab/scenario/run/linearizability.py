@@ -43,6 +43,11 @@ def clear_at_the_end(guests: Guests, lab: Lab) -> None:
         clear(guests, lab)
 
 
+def prepare(progress: Progress) -> None:
+    """Build the program that checks. Raises HalabError on a host that cannot build it: before the faults, not after."""
+    linearizability_checker.program(progress)
+
+
 def check(folder: RunFolder, progress: Progress) -> events.Operations:
     """Check what the run has recorded. If it was not linearizable, a picture of it is in the folder.
 

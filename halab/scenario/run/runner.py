@@ -27,7 +27,6 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Journal
 from halab.faults.site import Site
 from halab.faults.targets import Targets
-from halab.images import linearizability_checker
 from halab.machines.work import Work
 from halab.printable import brief_value
 from halab.progress import Progress
@@ -120,8 +119,7 @@ class ScenarioRun:
         namespace = f"halab-{uuid.uuid4().hex[:10]}"
         with self._recorded():
             if self._scenario.linearizable:
-                # a host that cannot build it learns that before the faults, and not after them
-                linearizability_checker.program(self._context.progress)
+                linearizability.prepare(self._context.progress)
             with self._twin_setting():
                 self._await_steady(
                     SteadyCheckPoint.BEFORE, duration.STEADY_BEFORE_SECONDS * self._lab.patience

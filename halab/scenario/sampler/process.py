@@ -46,6 +46,7 @@ from halab.scenario.sampler.operations import Operations
 from halab.scenario.sampler.probes import Probe
 from halab.scenario.sampler.record_source import Records
 from halab.scenario.sampler.resumed_watch import Deliveries, ResumedWatch
+from halab.scenario.sampler.sink import Sink
 from halab.scenario.sampler.stalls import Pulse, come_first
 from halab.scenario.sampler.state_sources import Backends, Cluster, EtcdMember, StateSource
 from halab.scenario.sampler.streams import Stream
@@ -62,23 +63,6 @@ CA = "/etc/kubernetes/pki/ca.crt"
 # A sampler in the background looks this often whether it still has its permit, and ends after a day if it does.
 _PERMIT_SECONDS = 0.5
 _MOST_SECONDS = 24 * 3600.0
-
-
-class Sink:
-    """A file of lines, which are complete and in the file before `write` returns."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def write(self, *lines: str) -> None:
-        data = "".join(f"{line}\n" for line in lines).encode()
-        try:
-            written = os.write(self._descriptor, data)
-        except OSError as error:
-            raise HostProblem(f"cannot write {self._path}: {error.strerror}") from error
-        if written < len(data):
-            raise HostProblem(f"cannot write {self._path}: no room for a complete line")
 
 
 class SamplerProcess:

@@ -35,7 +35,8 @@ from halab.scenario.sampler import launcher, probes
 from halab.scenario.sampler.clients import Identity, request
 from halab.scenario.sampler.launcher import NOT_WRITTEN, SamplerConfig
 from halab.scenario.sampler.probes import Objects, Probe
-from halab.scenario.sampler.process import Sink, at_fixed_rate
+from halab.scenario.sampler.process import at_fixed_rate
+from halab.scenario.sampler.sink import Sink
 from halab.scenario.verdict import facts
 
 # port 1 of the loopback: nobody listens there, and the kernel refuses at once
