@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from halab.printable import brief_line
 
@@ -46,10 +47,21 @@ class HalabError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An error of another host arrives with all its facts. By default, it would be made of its message alone."""
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
     @property
     def with_hint(self) -> str:
         """The message and, in parentheses, the hint: for a place that has one line for both."""
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+def _as_it_was(kind: type[HalabError], args: tuple[Any, ...], facts: dict[str, Any]) -> HalabError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 @dataclass(frozen=True)

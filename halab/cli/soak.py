@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(min=0),
-    help="Use this seed. On the same lab, the same seed draws the same rounds.",
+    help="Use this seed. The same command on the same lab, with the same seed and the same version of halab, has "
+    "the same rounds.",
 )  # fmt: skip
 @click.option(
     "--fault", "faults", multiple=True, metavar="NAME", help="Inject only this fault (repeatable).",

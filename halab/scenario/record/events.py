@@ -226,6 +226,7 @@ class Operations(Event):
     """Whether the reads and writes of keys of etcd were linearizable, and how many of them were checked.
 
     `unknown` counts writes whose answer never came. `seen` is an operation that fits into no order, if there is one.
+    `silent` are machines whose etcd member answered no read.
     """
 
     event = "operations"
@@ -234,6 +235,7 @@ class Operations(Event):
     unknown: int
     result: Linearity
     seen: str = ""
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,14 @@ def _counted(started: Iterable[Started], ended: dict[int, Ended]) -> Iterator[Op
             yield Operation(begun.id, begun.client, begun.key, False, value, begun.start, answer.end)
 
 
+def silent(lines: Sequence[Started | Ended]) -> tuple[str, ...]:
+    """The machines that were asked and answered no read: nothing is known of their members' reads."""
+    answered = {line.id for line in lines if isinstance(line, Ended) and line.ok}
+    asked = [line for line in lines if isinstance(line, Started)]
+    heard = {line.machine for line in asked if line.value is None and line.id in answered}
+    return tuple(sorted({line.machine for line in asked} - heard))
+
+
 def bounded(found: Sequence[Operation]) -> Iterator[Operation]:
     """The same question with an end for each write: the answer is the same, and is found in seconds.
 

@@ -61,7 +61,8 @@ def check(folder: RunFolder, progress: Progress) -> events.Operations:
     reads = sum(not operation.write for operation in found)
     unknown = sum(operation.end is None for operation in found)
     what = _explanation(lines, answer["last"]) if result is Linearity.ILLEGAL else ""
-    return events.Operations(reads, len(found) - reads, unknown, result, what)
+    silent = operations.silent(lines)
+    return events.Operations(reads, len(found) - reads, unknown, result, what, silent)
 
 
 def _answer(program: Path, folder: RunFolder, found: Sequence[Operation]) -> str:

@@ -154,6 +154,8 @@ def _linearizable(history: History) -> Iterator[PromiseOutcome]:
     )  # fmt: skip
     for t, checked in history.events(events.Operations):
         counted = f"{checked.reads} reads and {checked.writes} writes, {checked.unknown} of unknown outcome"
+        if checked.silent:
+            counted += f"; no read was answered by etcd on {', '.join(checked.silent)}"
         outcome = replace(outcome, at=t, seen=counted)
         if checked.result is Linearity.ILLEGAL:
             # a later check cannot undo what an earlier one found

@@ -51,6 +51,19 @@ def test_the_operations_are_checked_and_counted(folder: RunFolder, monkeypatch: 
     assert [json.loads(line)["id"] for line in given.read_text().splitlines()] == [1, 2, 4]
 
 
+def test_a_member_that_answered_no_read_is_named(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(folder, monkeypatch)
+    lines: list[Started | Ended] = [
+        Started(5, 2, "cp3", "/halab/a", 5_000_000),
+        Started(6, 3, "cp3", "/halab/b", 5_000_000, "6"),
+        # an answer to a write says nothing about reads
+        Ended(6, 5_001_000, True, "6"),
+    ]
+    with folder.operations.open("a") as file:
+        file.writelines(f"{to_json(line)}\n" for line in lines)
+    assert check(folder, Quiet()) == Operations(2, 3, 1, Linearity.OK, silent=("cp3",))
+
+
 @pytest.mark.parametrize(
     ("last", "seen"),
     [

@@ -435,6 +435,11 @@ COUNTED = "20 reads and 10 writes, 1 of unknown outcome"
     ("answers", "standing", "seen"),
     [
         ([LEGAL], PromiseStatus.KEPT, COUNTED),
+        (
+            [replace(LEGAL, silent=("cp2", "cp3"))],
+            PromiseStatus.KEPT,
+            f"{COUNTED}; no read was answered by etcd on cp2, cp3",
+        ),
         ([ILLEGAL], PromiseStatus.BROKEN, f'the answer "7" to a read ({COUNTED})'),
         ([ILLEGAL, LEGAL], PromiseStatus.BROKEN, f'the answer "7" to a read ({COUNTED})'),
         ([LEGAL, ILLEGAL], PromiseStatus.BROKEN, f'the answer "7" to a read ({COUNTED})'),
