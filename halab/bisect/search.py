@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from halab.bisect.answer import Answer
+from halab.trials.rule import Answer
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from halab.bisect.answer import Answer, Count, Rule, confidence
 from halab.bisect.log import Log, LoggedRun, Skipped
 from halab.bisect.search import Search
 from halab.config.twin import Verdict
 from halab.errors import HalabError, HostProblem
 from halab.printable import counted, one_line
 from halab.progress import Progress
+from halab.trials.rule import Answer, Count, Rule, confidence
 
 # Plays runs of a version and records each in the log, until the second argument says of the verdicts of all runs of
 # this version that they are enough. Raises HalabError if the version cannot be tested.

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from halab.cli.bisect_lab import deciding, on_lab, play, rule_of
+from halab.cli.bisect_lab import deciding, on_lab, play
 from halab.cli.complete import scenario_names
 from halab.cli.console import echo
-from halab.cli.options import file_option, json_option, lab_dir_of, print_json
+from halab.cli.options import file_option, json_option, lab_dir_of, print_json, rule_of
 from halab.errors import ExitCode, HalabError
 from halab.printable import counted
 
 if TYPE_CHECKING:
-    from halab.bisect.answer import Rule
     from halab.bisect.log import Log
     from halab.bisect.session import Bisection
     from halab.campaign.outcome import CampaignOutcome, CampaignRun
     from halab.config.twin import Verdict
     from halab.lifecycle.lab import LabDir
     from halab.scenario.run.library import Script
+    from halab.trials.rule import Rule
 
 _OTHER_ENDS = (
     "give an older --good or a later --bad; if the bug does not show in every run, give a higher --repeat; both need "
@@ -88,10 +88,10 @@ def bisect_command(
       halab bisect ./reproduce.yml --shows pass --component etcd --good 3.6.0-rc.0 --bad 3.6.8 --repeat 5
       halab bisect ./reproduce.yml --shows fail --component etcd --good 3.6.8 --bad 3.6.12 --also 3.6.9
     """
-    from halab.bisect.log import locked
     from halab.bisect.session import Bisection
     from halab.cli.console import progress
     from halab.scenario.run import library
+    from halab.trials.log import locked
 
     rule, lab_dir, script = rule_of(repeat, at_least, shows), lab_dir_of(file), library.find(scenario)
     folder = folder or Path(f"bisect-{script.name}-{component}")
@@ -149,8 +149,8 @@ def _log(
 
     from halab.bisect.log import Log, Plan
 
-    lab, written = (hashlib.sha256(content).hexdigest() for content in (lab_dir.content, script.content))
-    return Log(folder, Plan(component, versions, rule.repeat, rule.at_least, rule.shows, lab, written))
+    lab = hashlib.sha256(lab_dir.content).hexdigest()
+    return Log(folder, Plan(component, versions, rule.repeat, rule.at_least, rule.shows, lab, script.digest))
 
 
 def _test_version(
@@ -204,7 +204,7 @@ def _remove_left(file: Path) -> None:
 
 def _report(bisection: Bisection, folder: Path, *, as_json: bool) -> int:
     from halab.bisect import boundary
-    from halab.bisect.answer import Answer
+    from halab.trials.rule import Answer
 
     search = bisection.search
     is_found = not search.problem and len(search.suspects) == 1

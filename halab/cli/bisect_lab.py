@@ -13,9 +13,9 @@ from halab.cli.options import lab_dir_of
 from halab.errors import HalabError, HostProblem
 
 if TYPE_CHECKING:
-    from halab.bisect.answer import Rule
     from halab.campaign.outcome import CampaignOutcome, CampaignRun
     from halab.scenario.run.library import Script
+    from halab.trials.rule import Rule
 
 _RULE = (
     click.option(
@@ -39,17 +39,6 @@ def deciding(command: Callable[..., int]) -> Callable[..., int]:
     for option in reversed(_RULE):
         command = option(command)
     return command
-
-
-def rule_of(repeat: int, at_least: int, shows: str) -> Rule:
-    """The rule of these options. Raises BadUsage if they contradict each other."""
-    from halab.bisect.answer import Rule
-    from halab.config.twin import Verdict
-    from halab.errors import BadUsage
-
-    if at_least > repeat:
-        raise BadUsage(f"--at-least {at_least} is more than --repeat {repeat}")
-    return Rule(repeat, at_least, Verdict(shows))
 
 
 def on_lab(file: Path, runs: Callable[[], CampaignOutcome]) -> tuple[CampaignOutcome | None, str]:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from halab.cli.bisect_lab import deciding, on_lab, play, rule_of
+from halab.cli.bisect_lab import deciding, on_lab, play
 from halab.cli.complete import scenario_names
 from halab.cli.console import echo
-from halab.cli.options import file_option, lab_dir_of
+from halab.cli.options import file_option, lab_dir_of, rule_of
 from halab.errors import HalabError
 
 if TYPE_CHECKING:
-    from halab.bisect.answer import Rule
     from halab.campaign.outcome import CampaignRun
     from halab.config.component_settings import SourceState
     from halab.lifecycle.lab import LabDir
+    from halab.trials.rule import Rule
 
 # For `git bisect run`: this commit cannot be tested; and stop, because no commit can be.
 _SKIP, _ABORT = 125, 128
@@ -79,8 +79,8 @@ def bisect_step_command(
 
 
 def _step(file: Path, scenario: str, rule: Rule, seed: int | None) -> int:
-    from halab.bisect.answer import Answer
     from halab.scenario.run import library
+    from halab.trials.rule import Answer
 
     lab_dir, script = lab_dir_of(file), library.find(scenario)
     _require_source(lab_dir)

@@ -12,6 +12,7 @@ from halab.cli.console import echo_raw
 
 if TYPE_CHECKING:
     from halab.lifecycle.lab import LabDir
+    from halab.trials.rule import Rule
 
 file_option = click.option(
     "-f",
@@ -67,3 +68,14 @@ def lab_dir_of(file: Path) -> LabDir:
 
 def print_json(value: Any) -> None:
     echo_raw(json.dumps(value, indent=2))
+
+
+def rule_of(repeat: int, at_least: int, shows: str) -> Rule:
+    """The rule of these options. Raises BadUsage if they contradict each other."""
+    from halab.config.twin import Verdict
+    from halab.errors import BadUsage
+    from halab.trials.rule import Rule
+
+    if at_least > repeat:
+        raise BadUsage(f"--at-least {at_least} is more than --repeat {repeat}")
+    return Rule(repeat, at_least, Verdict(shows))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from halab.cli.console import echo, echo_raw
-from halab.cli.options import file_option, json_option, lab_dir_of, print_json
+from halab.cli.options import file_option, json_option, lab_dir_of, print_json, rule_of
 from halab.errors import ExitCode
 from halab.printable import counted
 
@@ -65,11 +65,10 @@ def shrink_command(
     """
     import hashlib
 
-    from halab.bisect.log import locked
-    from halab.cli.bisect_lab import rule_of
     from halab.cli.console import progress
     from halab.shrink.play import start_of, test, write
     from halab.shrink.session import Shrinking, planned_seed
+    from halab.trials.log import locked
 
     rule, lab_dir, shown = rule_of(repeat, at_least, "fail"), lab_dir_of(file), progress()
     start = start_of(what)
@@ -78,7 +77,9 @@ def shrink_command(
         given = (seed, start.seed, planned_seed(folder), secrets.randbelow(10**6))
         chosen = next(number for number in given if number is not None)
         lab = hashlib.sha256(lab_dir.content).hexdigest()
-        shrinking = Shrinking(start.candidate, start.promises, rule, chosen, folder, lab=lab)
+        shrinking = Shrinking(
+            start.candidate, start.promises, rule, chosen, folder, lab=lab, scenario=start.script.digest
+        )
         if shrinking.runs:
             shown.say(f"go on with {shrinking.path}: {counted(len(shrinking.runs), 'run')} so far")
 

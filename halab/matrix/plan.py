@@ -127,7 +127,7 @@ class MatrixPlan:
     @cached_property
     def fingerprints(self) -> dict[tuple[str, str], str]:
         """A short hash of what decides a run of a cell: its lab file, its scenario, and the files that these name."""
-        scripts = {script.name: _digest(script) for script in self.scripts}
+        scripts = {script.name: script.digest for script in self.scripts}
         return {
             cell.key: _hash(cell.lab.text, cell.lab.named, scripts[cell.script.name], *["twin"] * cell.twin)[
                 :16
@@ -158,12 +158,3 @@ class MatrixPlan:
 
 def _hash(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
-
-
-def _digest(script: Script) -> str:
-    digest = hashlib.sha256(script.content)
-    for name, content in sorted(script.check_files.items()):
-        digest.update(b"\0" + name.encode() + b"\0" + content)
-    for name, text in sorted(script.texts.items()):
-        digest.update(b"\0" + name.encode() + b"\0" + text.encode())
-    return digest.hexdigest()

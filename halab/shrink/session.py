@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from halab import files
-from halab.bisect.answer import Answer, Count, Rule
-from halab.bisect.log import read_lines
 from halab.config.twin import Verdict
-from halab.errors import BadUsage
 from halab.printable import counted
 from halab.progress import Progress
 from halab.scenario.verdict.result import PromiseStatus, Result
 from halab.shrink import search
 from halab.shrink.candidate import Candidate
+from halab.trials.log import SearchLog, planned
+from halab.trials.rule import Answer, Count, Rule
 
 SCHEMA = 1
 _NAME = "shrink.jsonl"
@@ -28,7 +25,7 @@ _NAME = "shrink.jsonl"
 class Plan:
     """What is made smaller, on which lab, and by which rule.
 
-    `scenario` is the key of its candidate, `lab` the hash of the lab file (SHA-256); for `promises` see `broken_in`.
+    `scenario` and `lab` are hashes (SHA-256) of their files; for `promises` see `broken_in`.
     """
 
     scenario: str
@@ -63,38 +60,43 @@ def broken_in(result: Result) -> tuple[str, ...]:
 
 def planned_seed(folder: Path) -> int | None:
     """The seed of the search whose log is in a folder; None if there is no log."""
-    lines = read_lines(folder / _NAME, _LINE)
-    return lines[0].seed if lines and isinstance(lines[0], Plan) else None
+    plan = planned(folder / _NAME, Plan, _LINE)
+    return plan.seed if plan else None
 
 
 class Shrinking:
     """A search with its log in a folder. A candidate fails if it breaks one of the promises, often enough by the rule.
 
-    Its runs say nothing about another lab: `lab` is the hash of the lab file. Without `promises`, they are those that
-    the first failed run of `start` breaks. Raises BadUsage if the folder has the log of another search.
+    Its runs say nothing about another lab or other files: `lab` is the hash of the lab file, `scenario` that of the
+    scenario with its files. Without `promises`, they are those that the first failed run of `start` breaks. Raises
+    BadUsage if the folder has the log of another search.
     """
 
     def __init__(
-        self, start: Candidate, promises: tuple[str, ...], rule: Rule, seed: int, folder: Path, *, lab: str
+        self,
+        start: Candidate,
+        promises: tuple[str, ...],
+        rule: Rule,
+        seed: int,
+        folder: Path,
+        *,
+        lab: str,
+        scenario: str,
     ) -> None:
         self.start = start
         self.seed = seed
         self.rule = rule
-        self.runs: list[LoggedRun] = []
-        self.path = folder / _NAME
         self._promises = promises
-        plan = Plan(start.key, lab, promises, seed, rule.repeat, rule.at_least)
-        with files.writing(self.path):
-            folder.mkdir(parents=True, exist_ok=True)
-            lines = read_lines(self.path, _LINE)
-            if lines and lines[0] != plan:
-                raise BadUsage(
-                    f"{self.path} is the log of another search",
-                    hint="choose another folder with --in FOLDER, or remove this one to begin again",
-                )
-            if not lines:
-                self._append(plan)
-        self.runs += [line for line in lines if isinstance(line, LoggedRun)]
+        plan = Plan(scenario, lab, promises, seed, rule.repeat, rule.at_least)
+        self._log: SearchLog[Plan, LoggedRun] = SearchLog(folder / _NAME, plan, _LINE)
+
+    @property
+    def path(self) -> Path:
+        return self._log.path
+
+    @property
+    def runs(self) -> list[LoggedRun]:
+        return self._log.lines
 
     @property
     def promises(self) -> tuple[str, ...]:
@@ -117,10 +119,7 @@ class Shrinking:
         return self.rule.count(self._verdicts(candidate.key))
 
     def record(self, candidate: Candidate, result: Result, folder: str) -> None:
-        run = LoggedRun(candidate.key, result.verdict, broken_in(result), folder)
-        with files.writing(self.path):
-            self._append(run)
-        self.runs.append(run)
+        self._log.add(LoggedRun(candidate.key, result.verdict, broken_in(result), folder))
 
     def run(self, test: Test, progress: Progress) -> Candidate | None:
         """The smallest scenario that fails in the same way; None if the start itself does not fail often enough."""
@@ -141,7 +140,7 @@ class Shrinking:
 
     def in_words(self, candidate: Candidate) -> str:
         """`it failed in 2 of 3 runs`."""
-        return str(self.count(candidate)).replace("the bug showed", "it failed in this way")
+        return self.count(candidate).in_words("it failed in this way")
 
     def _answer(self, candidate: Candidate) -> Answer | None:
         return self.rule.answer(self._verdicts(candidate.key))
@@ -158,7 +157,3 @@ class Shrinking:
             for run in self.runs
             if run.candidate == key
         ]
-
-    def _append(self, line: Plan | LoggedRun) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -41,6 +42,16 @@ class Script:
     def is_own(self) -> bool:
         """True for a user's scenario, false for one that comes with halab."""
         return self.path.resolve().parent != data.scenarios().resolve()
+
+    @property
+    def digest(self) -> str:
+        """A hash (SHA-256) of the scenario and its files: other content may have another verdict."""
+        digest = hashlib.sha256(self.content)
+        for name, content in sorted(self.check_files.items()):
+            digest.update(b"\0" + name.encode() + b"\0" + content)
+        for name, text in sorted(self.texts.items()):
+            digest.update(b"\0" + name.encode() + b"\0" + text.encode())
+        return digest.hexdigest()
 
 
 def names() -> list[str]:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halab.bisect.answer import Answer
 from halab.bisect.search import Search
+from halab.trials.rule import Answer
 
 GOOD, BAD, SKIPPED = Answer.GOOD, Answer.BAD, Answer.SKIPPED
 

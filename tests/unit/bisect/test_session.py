@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from support.fakes import Recorded
 
-from halab.bisect.answer import Answer, Rule
 from halab.bisect.log import Log, LoggedRun, Plan, Skipped
 from halab.bisect.session import Bisection
 from halab.bisect.versions import between
 from halab.config.twin import Verdict
 from halab.errors import BadUsage, Corrupted, HalabError, HostProblem, LabProblem
 from halab.progress import Quiet
+from halab.trials.rule import Answer, Rule
 
 VERSIONS = tuple(f"3.6.{number}" for number in range(9))
 PASS, FAIL, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
@@ -152,7 +152,7 @@ def test_a_line_that_was_being_written_is_taken_away(tmp_path: Path) -> None:
 
 def test_the_log_of_another_search_is_refused(tmp_path: Path) -> None:
     Log(tmp_path, plan(Rule()))
-    with pytest.raises(BadUsage, match="is the log of another search: it has another repeat, at least$"):
+    with pytest.raises(BadUsage, match="is the log of another search: it differs in: repeat, at least$"):
         Log(tmp_path, plan(Rule(3, at_least=2)))
     (tmp_path / "bisect.jsonl").write_text('{"version": "3.6.4", "why": "x"}\n')
     with pytest.raises(BadUsage, match="it does not begin with a plan"):

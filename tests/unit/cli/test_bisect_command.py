@@ -12,7 +12,6 @@ import click
 import pytest
 from support.stage import Stage
 
-from halab.bisect.log import locked
 from halab.cli import bisect_step, main
 from halab.cli import lab as lab_commands
 from halab.config.component_settings import SourceState
@@ -21,6 +20,7 @@ from halab.images import component
 from halab.images.checkout import Checkout
 from halab.lifecycle import components
 from halab.machines.host import allocation
+from halab.trials.log import locked
 
 Shown = pytest.CaptureFixture[str]
 NAME = "stop-apiserver"

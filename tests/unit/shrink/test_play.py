@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from support.simulated_run import CHECKS, Truth, simulate
 
-from halab.bisect.answer import Rule
 from halab.config import loading, scenario_rules
 from halab.config.scenario import Scenario
 from halab.errors import BadUsage
@@ -15,6 +14,7 @@ from halab.faults.catalogue import FAULTS
 from halab.scenario.record.folder import RunFolder
 from halab.shrink.play import Start, start_of, write
 from halab.shrink.session import Shrinking
+from halab.trials.rule import Rule
 
 
 def recorded(folder: Path, truth: Truth) -> str:
@@ -27,7 +27,9 @@ def recorded(folder: Path, truth: Truth) -> str:
 
 
 def written(start: Start, folder: Path) -> Path:
-    shrinking = Shrinking(start.candidate, start.promises, Rule(), 1, folder, lab="0" * 64)
+    shrinking = Shrinking(
+        start.candidate, start.promises, Rule(), 1, folder, lab="0" * 64, scenario="0" * 64
+    )
     target = folder / "result.yml"
     write(shrinking, start.candidate, start.script, "the run", target)
     return target

@@ -11,7 +11,6 @@ import pytest
 from support.fakes import Recorded
 from support.stage import result_of
 
-from halab.bisect.answer import Rule
 from halab.config.twin import Verdict
 from halab.errors import BadUsage, Corrupted
 from halab.progress import Quiet
@@ -20,6 +19,7 @@ from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseSt
 from halab.shrink.candidate import Candidate
 from halab.shrink.play import write
 from halab.shrink.session import Shrinking, broken_in, planned_seed
+from halab.trials.rule import Count, Rule
 
 PROMISE = "ledger: no acknowledged write is lost"
 START = Candidate(
@@ -81,9 +81,13 @@ def needs_fault_one(candidate: Candidate) -> list[Result]:
 
 
 def shrinking(
-    folder: Path, rule: Rule | None = None, promises: tuple[str, ...] = (PROMISE,), lab: str = "hash"
+    folder: Path,
+    rule: Rule | None = None,
+    promises: tuple[str, ...] = (PROMISE,),
+    lab: str = "hash",
+    scenario: str = "hash",
 ) -> Shrinking:
-    return Shrinking(START, promises, rule or Rule(), 7, folder, lab=lab)
+    return Shrinking(START, promises, rule or Rule(), 7, folder, lab=lab, scenario=scenario)
 
 
 def test_the_smallest_scenario_that_fails_is_found(tmp_path: Path) -> None:
@@ -130,10 +134,13 @@ def test_an_error_is_no_failure_and_no_pass(tmp_path: Path) -> None:
     found = shrinking(tmp_path)
     # an error takes place again, and after two of them nothing is known of a candidate
     results = {True: [ERROR, FAILED], False: [ERROR, ERROR]}
-    smallest = found.run(Runs(found, lambda candidate: results["two" in candidate.faults]), Quiet())
-    assert smallest is not None
-    assert "two" in smallest.faults
-    assert not found.unanswered
+    runs = Runs(found, lambda candidate: results["one" in candidate.faults])
+    smallest = found.run(runs, Quiet())
+    assert smallest is not None and smallest.faults == ["one"]
+    # the second fault alone ended in errors twice
+    alone = START.with_faults(["two"])
+    assert alone.key in runs.tested and found.count(alone) == Count(lost=2)
+    assert found.unanswered == 1
 
 
 def test_the_result_says_that_smaller_scenarios_were_given_up(tmp_path: Path) -> None:
@@ -169,10 +176,19 @@ def test_there_is_no_seed_without_a_log(tmp_path: Path) -> None:
     assert planned_seed(tmp_path) is None
 
 
-@pytest.mark.parametrize("change", [{"promises": ("ledger: other",)}, {"rule": Rule(2)}, {"lab": "other"}])
-def test_the_log_of_another_search_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"promises": ("ledger: other",)}, "promises"),
+        ({"rule": Rule(2)}, "repeat"),
+        ({"lab": "other"}, "lab"),
+        # also if only one of its files has changed
+        ({"scenario": "other"}, "scenario"),
+    ],
+)
+def test_the_log_of_another_search_is_refused(change: dict[str, Any], differs: str, tmp_path: Path) -> None:
     shrinking(tmp_path)
-    with pytest.raises(BadUsage, match="is the log of another search"):
+    with pytest.raises(BadUsage, match=f"is the log of another search: it differs in: {differs}$"):
         shrinking(tmp_path, **change)
 
 

@@ -1,4 +1,4 @@
-"""What the runs of one version mean: it has the bug, it does not have it, or nothing was learned."""
+"""What the runs of one version, commit or scenario mean: the bug shows, it does not show, or nothing was learned."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ class Count:
         return self.shown + self.silent
 
     def __str__(self) -> str:
-        """`the bug showed in 2 of 3 runs, and 1 more run ended in an error or was skipped`."""
-        words = f"the bug showed in {self.shown} of {counted(self.judged, 'run')}"
+        return self.in_words("the bug showed")
+
+    def in_words(self, shown: str) -> str:
+        """`the bug showed in 2 of 3 runs, and 1 more run ended in an error or was skipped`, with `the bug showed`."""
+        words = f"{shown} in {self.shown} of {counted(self.judged, 'run')}"
         if not self.lost:
             return words
         was = "was" if self.lost == 1 else "were"

@@ -7,8 +7,8 @@ from itertools import product
 
 import pytest
 
-from halab.bisect.answer import Answer, Count, Rule, confidence
 from halab.config.twin import Verdict
+from halab.trials.rule import Answer, Count, Rule, confidence
 
 PASS, FAIL, ERROR, SKIP = Verdict.PASS, Verdict.FAIL, Verdict.ERROR, Verdict.SKIP
 
