@@ -41,6 +41,11 @@ def address(host: Host, subject: Subject) -> str:
     return subject.written.provider_uri or host.variable("LIBVIRT_DEFAULT_URI") or SYSTEM
 
 
+def local_socket(host: Host) -> Path | None:
+    """The socket of this host's libvirt; None if it does not run."""
+    return next(filter(host.exists, _SOCKETS), None)
+
+
 def facts(host: Host) -> LibvirtFacts | None:
     """What libvirt reports about itself; None if it does not answer, which other checks explain."""
     try:
@@ -55,7 +60,7 @@ def access(host: Host, subject: Subject) -> Finding:
     if uri != SYSTEM:
         origin = "provider_uri: " if subject.written.provider_uri else "LIBVIRT_DEFAULT_URI="
         return ok(f"not a local socket: {origin}{uri}")
-    socket = next(filter(host.exists, _SOCKETS), None)
+    socket = local_socket(host)
     if socket is None:
         if not any(map(host.tool, _DAEMONS)):
             packages = ("libvirt-daemon-system", guest_for(host.architecture).package)

@@ -15,6 +15,7 @@ from typing import IO
 
 from halab import __version__, data, process
 from halab.config.lab import ProviderKind
+from halab.doctor import engines, libvirt
 from halab.doctor.capacity import free_mebibytes
 from halab.doctor.real_host import RealHost
 from halab.machines.host import allocation, identity
@@ -26,8 +27,6 @@ from halab.matrix.lab_process import EndedLab
 
 # A lab that is interrupted heals its faults and removes its machines.
 _GRACE_SECONDS = 600
-_DOCKER_SOCKET = Path("/var/run/docker.sock")
-_SUFFIXES = {".py", ".j2", ".yml", ".html", ".css", ".js", ".sh"}
 
 # The standard inputs of the processes that play labs, by their places: a process ends when its input is closed.
 _running: dict[Place, IO[bytes]] = {}
@@ -52,9 +51,12 @@ class News:
 def describe() -> HostFacts:
     """This host, as far as it can be known at once."""
     host = RealHost(None)
-    has_docker = bool(os.environ.get("DOCKER_HOST")) or _DOCKER_SOCKET.exists()
-    has_libvirt = bool(os.environ.get("LIBVIRT_DEFAULT_URI")) or Path("/var/run/libvirt").is_dir()
-    kinds = {ProviderKind.DOCKER: has_docker, ProviderKind.LIBVIRT: has_libvirt}
+    engine = engines.local_socket(host)
+    kinds = {
+        ProviderKind.DOCKER: engine is None or host.exists(engine),
+        ProviderKind.LIBVIRT: bool(host.variable("LIBVIRT_DEFAULT_URI"))
+        or libvirt.local_socket(host) is not None,
+    }
     return HostFacts(
         halab=__version__,
         code=code(),
@@ -73,7 +75,9 @@ def code() -> str:
     digest = hashlib.sha256()
     for root in (package, data.templates(), data.scenarios(), data.boxes()):
         for path in sorted(root.rglob("*")):
-            if path.suffix in _SUFFIXES and "data" not in path.relative_to(root).parts[:1]:
+            below = path.relative_to(root).parts
+            # an installed halab has the other folders in `data`
+            if path.is_file() and "__pycache__" not in below and "data" not in below[:1]:
                 digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -34,8 +34,11 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield program
 
 
-def test_a_host_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///run/docker.sock")
+def test_a_host_says_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    socket = tmp_path / "docker.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
+    assert "docker" not in agent.describe().providers
+    socket.touch()
     facts = agent.describe()
     assert facts.cores >= 1 and "docker" in facts.providers and facts.code == agent.code()
     assert facts.refusal(agent.describe()) == ""
