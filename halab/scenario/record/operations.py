@@ -13,9 +13,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from halab import files
-from halab.errors import Corrupted
-from halab.scenario.record.lines import first_problem
+from halab.scenario.record import timeline
+from halab.scenario.record.lines import BadLine, first_problem
 
 # The value of a key that was never written.
 ABSENT = ""
@@ -71,19 +70,14 @@ def to_json(line: Started | Ended) -> str:
 
 def read(path: Path) -> list[Started | Ended]:
     """All lines, without a last one that is incomplete. Raises Corrupted for any other that cannot be read."""
-    if not path.exists():
-        return []
-    files.require_regular(path)
-    complete, _, _half_written = path.read_bytes().rpartition(b"\n")
-    found = []
-    for number, line in enumerate(complete.splitlines(), 1):
-        try:
-            found.append(_LINE.validate_json(line, strict=True, extra="forbid"))
-        except ValidationError as error:
-            raise Corrupted(
-                f"cannot read a line of the run's record: {path}:{number}: {first_problem(error)}"
-            ) from error
-    return found
+    return timeline.read_lines(path, _line)
+
+
+def _line(written: bytes) -> Started | Ended:
+    try:
+        return _LINE.validate_json(written, strict=True, extra="forbid")
+    except ValidationError as error:
+        raise BadLine(first_problem(error)) from error
 
 
 def operations(lines: Iterable[Started | Ended]) -> list[Operation]:

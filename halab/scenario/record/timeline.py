@@ -97,13 +97,16 @@ class StateReader(_LineReader[StateReading]):
 
 
 def read(path: Path) -> list[Record]:
-    """All records of a timeline, without a last line that is incomplete because halab was killed."""
-    if not path.exists():
-        return []
-    files.require_regular(path)
-    complete, _, _half_written = path.read_bytes().rpartition(b"\n")
-    written = complete.split(b"\n") if complete else []
-    return [_read(lines.record, path, number, line) for number, line in enumerate(written, 1)]
+    """All records of a timeline."""
+    return read_lines(path, lines.record)
+
+
+def read_lines(path: Path, parse: Callable[[bytes], Line]) -> list[Line]:
+    """All lines of a file, without a last one that is incomplete because halab was killed.
+
+    `parse` raises BadLine. Raises Corrupted with the number of the line.
+    """
+    return _LineReader(path, parse).new()
 
 
 def read_samples(path: Path) -> list[Sample]:
