@@ -32,7 +32,7 @@ LANES = 4
 _BETWEEN_SECONDS = 2.6
 _COST_SECONDS = 20
 # Other work that takes all of the processor, for each core.
-BUSY_PER_CORE = 6
+_BUSY_PER_CORE = 6
 _BUSY_SECONDS = 10
 
 
@@ -102,7 +102,7 @@ def cost(folder: Path, port: int) -> None:
 
 def beside_work(folder: Path, port: int) -> None:
     """Print in how many questions the sampler stood still while all cores had other work, in percent."""
-    count = BUSY_PER_CORE * (os.cpu_count() or 1)
+    count = _BUSY_PER_CORE * (os.cpu_count() or 1)
     config = _config(folder, [_probe(f"lane-{number}", port, 10.0) for number in range(LANES)])
     # each in its own session, because Linux divides the processor by sessions
     busy = [

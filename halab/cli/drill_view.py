@@ -85,9 +85,9 @@ def ending(view: View, fill: FillText) -> Iterator[str]:
     if outcome.timeline:
         yield ""
         yield "Timeline"
-        times = [format_duration(round(moment.seconds)) for moment in outcome.timeline]
-        width = max(map(len, times))
-        for at, moment in zip(times, outcome.timeline, strict=True):
+        clock = [format_duration(round(moment.seconds)) for moment in outcome.timeline]
+        width = max(map(len, clock))
+        for at, moment in zip(clock, outcome.timeline, strict=True):
             yield from _wrapped(moment.text, f"  {at.rjust(width)}  ")
     if outcome.clients:
         yield ""

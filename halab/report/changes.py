@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from halab.config.expectation import FactName
 from halab.config.leader_roles import LEADER_ROLES
@@ -11,11 +12,19 @@ from halab.config.quantities import format_duration
 from halab.scenario.record.history import History
 from halab.scenario.record.lanes import Lane
 
+
+class Led(NamedTuple):
+    """What a machine is as long as a state names it, and the title of the lane of that state."""
+
+    role: str
+    title: str
+
+
 # The states that name the leading machine, or the one with the address.
 LEADERS = {
-    **{Lane(role.leader): f"{role.component} leader" for role in LEADER_ROLES},
-    Lane(FactName.VIP_HOLDER): "holder of the virtual address",
-    Lane(FactName.VIP_REACHED): "machine reached from outside",
+    **{Lane(role.leader): Led(f"{role.component} leader", role.component) for role in LEADER_ROLES},
+    Lane(FactName.VIP_HOLDER): Led("holder of the virtual address", "virtual address"),
+    Lane(FactName.VIP_REACHED): Led("machine reached from outside", "reached from outside"),
 }
 
 

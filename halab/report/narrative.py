@@ -23,14 +23,14 @@ def _events(evidence: Evidence) -> Iterator[tuple[float, str]]:
 
 
 def _leaders(evidence: Evidence) -> Iterator[tuple[float, str]]:
-    for lane, name in LEADERS.items():
+    for lane, (role, _) in LEADERS.items():
         for change in changes(evidence.history, lane):
             since = (
                 f", {format_duration(change.seconds)} after {change.act}"
                 if change.seconds is not None
                 else ""
             )
-            yield change.t, f"{change.after} replaces {change.before} as {name}{since}"
+            yield change.t, f"{change.after} replaces {change.before} as {role}{since}"
 
 
 def _sentence(what: events.Event) -> str:

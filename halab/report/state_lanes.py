@@ -47,13 +47,13 @@ _COLOURS = 5
 
 def leaders(history: History, scale: Scale) -> Iterator[Strip]:
     """A strip per sampled leader, coloured by its machine."""
-    for lane, name in LEADERS.items():
+    for lane, (_, title) in LEADERS.items():
         if history.states.of(lane):
             spans = _spans(history.states.of(lane), partial(_leader, _leading(history, lane)))
             moves = changes(history, lane)
             note = f"{len(moves) or 'no'} change{'s' if len(moves) > 1 else ''}"
             yield Strip(
-                name.removesuffix(" leader").removeprefix("holder of the ").removeprefix("machine "),
+                title,
                 note,
                 [scale.bar(span.start, span.end, span.kind, span.value) for span in _drawn(spans, scale)],
                 [*_above(moves, scale, lambda change: change.after), *_inside(spans, scale)],

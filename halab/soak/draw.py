@@ -88,8 +88,7 @@ class _Round:
     @property
     def needs(self) -> dict[str, int]:
         """The lab must be able to lose as many machines again."""
-        name = "control_planes" if self._group.probe == "ready-direct" else "members"
-        return {name: len(self._group.machines)}
+        return {self._group.needs: len(self._group.machines)}
 
     def _chosen_machines(self) -> list[_Machine]:
         """One machine by its role, or several different ones by their names."""

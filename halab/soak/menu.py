@@ -75,6 +75,11 @@ class Group:
         """The probe that asks one of these machines. That of an API server also needs the etcd member beside it."""
         return "ready-direct" if _CONTROL_PLANE in self.runs else "etcd-direct"
 
+    @property
+    def needs(self) -> str:
+        """The requirement of a scenario that says how many of these machines the lab must have."""
+        return "control_planes" if _CONTROL_PLANE in self.runs else "members"
+
     def takes(self, act: Act) -> bool:
         return act.on is _ANY or act.on in self.runs
 
