@@ -161,7 +161,9 @@ def _section(heading: str, text: str) -> Iterator[str]:
     """A heading, and a text with its paragraphs and lists wrapped; lines of code are kept as they are."""
     yield ""
     yield heading
-    for kind, block in briefing.blocks(text):
+    for place, (kind, block) in enumerate(briefing.blocks(text)):
+        if place and kind == "prose":
+            yield ""
         for number, line in enumerate(block.splitlines(), 1):
             if kind == "code":
                 yield f"      {line}"

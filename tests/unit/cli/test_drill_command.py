@@ -118,10 +118,15 @@ def test_a_drill_that_is_passed_shows_its_debrief_and_the_lab_is_put_back(
 
 def test_a_debrief_keeps_its_lists_and_its_lines_of_code(room: DrillRoom, capsys: Shown) -> None:
     debrief = "|\n  It was\n  {held.name}.\n\n  - One\n    item.\n  - Another.\n\n      a line\n"
+    debrief += "\n  1. Look.\n\n  The end.\n"
     room.write(DRILL.replace("debrief: It was {held.name}.\n", f"debrief: {debrief}"))
     started(capsys)
     assert main(["drill", "give-up"]) == 0
-    assert "Debrief\n  It was cp2.\n  - One item.\n  - Another.\n      a line\n" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert (
+        "Debrief\n  It was cp2.\n  - One item.\n  - Another.\n      a line\n  1. Look.\n\n  The end.\n"
+        in shown
+    )
 
 
 def test_the_end_has_the_timeline_of_the_attempt(room: DrillRoom, capsys: Shown) -> None:
