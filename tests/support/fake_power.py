@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from docker.errors import APIError
+
 from halab.errors import LabProblem
 from halab.machines.power import PowerState
 from halab.topology.container import LABEL, MACHINE_LABEL, WORK_LABEL
@@ -144,6 +146,8 @@ class FakeMachine:
 
     def pause(self) -> None:
         assert self.running and not self.paused
+        if self.engine.refusals:
+            raise APIError("500 Server Error", explanation=self.engine.refusals.pop(0))
         self.paused = True
 
     def unpause(self) -> None:
@@ -168,6 +172,7 @@ class FakeDocker:
     work: Path
     machines: list[FakeMachine] = field(default_factory=list)
     posted: list[tuple[str, Any]] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)  # what it says to the next calls of `pause`
     helpers: list[dict[str, Any]] = field(default_factory=list)
     starts: int = 1
     base_url: str = "http+docker://localhost"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import docker.errors
+
 from halab.errors import Unable
 from halab.machines import addresses
 from halab.machines.docker import plugs, snapshots
@@ -10,6 +12,11 @@ from halab.machines.power import LabPower, PowerState
 
 # systemd gives a service 90 s to stop; a control plane stopped in 3 s on 2 cores.
 _SHUT_DOWN_SECONDS = 120
+
+# On cgroup v1, a freeze fails if the machine starts processes meanwhile; runc tries for a moment and gives up. Seen with
+# a load of 40.
+_FREEZE_TRIES = 20
+_TRY_AGAIN = "unable to freeze"
 
 
 class DockerPower(LabPower):
@@ -60,7 +67,13 @@ class DockerPower(LabPower):
 
     def _freeze(self, machine: str) -> None:
         with self._containers.one(machine) as container:
-            container.pause()
+            for tries_left in reversed(range(_FREEZE_TRIES)):
+                try:
+                    container.pause()
+                    break
+                except docker.errors.APIError as error:
+                    if not tries_left or _TRY_AGAIN not in str(error.explanation):
+                        raise
 
     def _thaw(self, machine: str) -> None:
         with self._containers.one(machine) as container:

@@ -12,7 +12,7 @@ from support.fake_power import FakeDocker, FakePower
 from support.fakes import lab_of
 from support.power_contract import PROMISES, Promise, plug_is_pulled_and_put_back
 
-from halab.errors import LabProblem, Unable
+from halab.errors import HostProblem, LabProblem, Unable
 from halab.machines.docker.engine import Engine
 from halab.machines.docker.power import DockerPower
 from halab.machines.host import identity
@@ -84,6 +84,26 @@ def test_machines_of_another_work_folder_are_never_touched(tmp_path: Path) -> No
     (foreign,) = (each for each in docker.machines if each.labels["halab.machine"] == "cp2")
     assert (foreign.name, foreign.running, foreign.paused) == ("bob-cp2", True, False)
     assert power.state("cp2") is PowerState.GONE
+
+
+_BUSY = "OCI runtime pause failed: unable to freeze: unknown"
+
+
+def test_a_freeze_is_tried_again_on_a_busy_host(tmp_path: Path) -> None:
+    power, docker = docker_power(tmp_path)
+    docker.refusals = [_BUSY, _BUSY]
+    power.freeze("cp2")
+    assert power.state("cp2") is PowerState.FROZEN
+
+
+@pytest.mark.parametrize(("refusals", "left"), [([_BUSY] * 30, 10), (["cgroups not configured"] * 3, 2)])
+def test_a_freeze_that_does_not_succeed_is_an_error(tmp_path: Path, refusals: list[str], left: int) -> None:
+    power, docker = docker_power(tmp_path)
+    docker.refusals = refusals
+    with pytest.raises(HostProblem, match=refusals[0]):
+        power.freeze("cp2")
+    assert len(docker.refusals) == left
+    assert power.state("cp2") is PowerState.RUNNING
 
 
 def test_a_start_writes_the_address_of_every_machine(tmp_path: Path) -> None:
