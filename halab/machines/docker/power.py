@@ -13,8 +13,8 @@ from halab.machines.power import LabPower, PowerState
 # systemd gives a service 90 s to stop; a control plane stopped in 3 s on 2 cores.
 _SHUT_DOWN_SECONDS = 120
 
-# On cgroup v1, a freeze fails if the machine starts processes meanwhile; runc tries for a moment and gives up. Seen with
-# a load of 40.
+# On cgroup v1, a freeze fails if the machine starts processes meanwhile; runc tries for a moment and gives up. Seen
+# with a load of 40.
 _FREEZE_TRIES = 20
 _TRY_AGAIN = "unable to freeze"
 
