@@ -82,8 +82,8 @@ def _events(evidence: Evidence) -> Iterator[tuple[float, str, str]]:
                 yield record.t, HALAB, f"the lab is steady again, after {format_duration(seconds)}"
             case events.RunInterrupted(signal=signal):
                 yield record.t, HALAB, f"interrupted by {signal}"
-            case events.Error(what=what):
-                yield record.t, HALAB, f"error: {what}"
+            case events.Error() as error:
+                yield record.t, HALAB, f"error: {error.in_words}"
 
 
 def _notes(evidence: Evidence, start: datetime) -> Iterator[tuple[float, str, str]]:

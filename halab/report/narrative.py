@@ -74,6 +74,6 @@ def _sentence(what: events.Event) -> str:
             return f"stop: {why}"
         case events.RunInterrupted(signal=signal):
             return f"interrupted by {signal}"
-        case events.Error(what=text):
-            return f"error: {text}"
+        case events.Error() as error:
+            return f"error: {error.in_words}"
     return ""

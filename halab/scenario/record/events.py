@@ -272,8 +272,15 @@ class RunInterrupted(Event):
 
 @dataclass(frozen=True)
 class Error(Event):
+    """`hint` says what to do; empty if nobody knows."""
+
     event = "error"
     what: str
+    hint: str = ""
+
+    @property
+    def in_words(self) -> str:
+        return "; ".join([self.what, *self.hint.splitlines()])
 
 
 @dataclass(frozen=True)

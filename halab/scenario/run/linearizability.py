@@ -24,16 +24,16 @@ from halab.topology.lab import Lab
 _LIMIT_SECONDS = 300
 
 
-def clear(guests: Guests, lab: Lab) -> None:
-    """Remove the keys, through any member. Raises the last error if none accepts it."""
+def clear(guests: Guests, lab: Lab) -> int:
+    """Remove the keys, through any member, and return how many there were. Raises the last error if none accepts it."""
     error: HalabError = LabProblem("the lab has no etcd member")
     for machine in lab.members:
         try:
-            guests.run(machine.name, etcd.command(f"del --prefix {PREFIX}"), timeout_seconds=20)
+            removed = guests.run(machine.name, etcd.command(f"del --prefix {PREFIX}"), timeout_seconds=20)
         except HalabError as refused:
             error = refused
         else:
-            return
+            return int(removed.output.strip() or 0)
     raise error
 
 
@@ -81,5 +81,9 @@ def _explanation(lines: Sequence[Started | Ended], last: int) -> str:
     value = started.value if is_write else ended.value if ended else None
     shown = "no value" if value is None else f'"{value}"'
     until = f" to {ended.end / 1e6:.3f}s" if ended else ", without an answer"
+    is_known = (
+        is_write or value is None or value in (line.value for line in lines if isinstance(line, Started))
+    )
+    foreign = "" if is_known else ", a value that this run never wrote"
     what = f"the write of {shown} to" if is_write else f"the answer {shown} to a read of"
-    return f"{what} {started.key} by etcd on {started.machine}, {started.start / 1e6:.3f}s{until}"
+    return f"{what} {started.key} by etcd on {started.machine}, {started.start / 1e6:.3f}s{until}{foreign}"

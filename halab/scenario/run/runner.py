@@ -112,7 +112,7 @@ class ScenarioRun:
         try:
             yield
         except HalabError as error:
-            self._timeline.add(events.Error(error.message))
+            self._timeline.add(events.Error(error.message, error.hint or ""))
 
     def _observe(self, undo: ExitStack) -> Sequence[Callable[[], None]]:
         """Run the steps while the sampler runs; return the checks that are possible afterwards."""

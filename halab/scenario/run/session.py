@@ -33,11 +33,12 @@ from halab.lifecycle import access, components, logs, machine_info, own_files, s
 from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir, Unfinished
 from halab.machines.guests import on_all
+from halab.printable import counted
 from halab.progress import Progress
 from halab.scenario.record import command, events
 from halab.scenario.record.folder import MachineNote, Meta, RunFolder
 from halab.scenario.record.host_facts import HostFacts
-from halab.scenario.run import host, lab_copies, probe_objects
+from halab.scenario.run import host, lab_copies, linearizability, probe_objects
 from halab.scenario.run.library import Script
 from halab.scenario.run.runner import RunContext, ScenarioRun
 from halab.topology import balancer as configurations
@@ -282,10 +283,14 @@ def heal(lab_dir: LabDir, progress: Progress, names: Collection[str] = ()) -> li
 
 
 def _remove_leftovers(lab_dir: LabDir, progress: Progress) -> None:
-    """Remove the namespaces of a run that was killed. If the API does not answer, the next run does it."""
-    with suppress(HalabError), access.api(lab_dir, labs.existing(lab_dir)) as api:
-        for name in probe_objects.remove_leftovers(api):
-            progress.say(f"removed the namespace of an earlier run: {name}")
+    """Remove the namespaces and the keys of a run that was killed. If the API does not answer, the next run does it."""
+    with suppress(HalabError):
+        lab = labs.existing(lab_dir)
+        with access.api(lab_dir, lab) as api:
+            for name in probe_objects.remove_leftovers(api):
+                progress.say(f"removed the namespace of an earlier run: {name}")
+        if keys := linearizability.clear(access.guests(lab_dir), lab):
+            progress.say(f"removed {counted(keys, 'key')} of an earlier run from etcd")
 
 
 def _heal(

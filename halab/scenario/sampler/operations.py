@@ -12,10 +12,12 @@ import itertools
 import json
 import math
 import random
+import secrets
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from halab.cluster.connection import Answer, Connection, Server
 from halab.errors import Unreachable
@@ -31,12 +33,16 @@ _PAUSE_SECONDS = (0.1, 0.3)
 
 @dataclass
 class Operations:
-    """All clients of a run. `write` puts a line on disk; `origin` is the start of the run on the monotonic clock."""
+    """All clients of a run. `write` puts a line on disk; `origin` is the start of the run on the monotonic clock.
+
+    Each value begins with `run`: a late write of an earlier run is not taken for one of this run.
+    """
 
     servers: Mapping[str, Server]
     origin: float
     limit_seconds: float
     write: Callable[[str], None]
+    run: str = field(default_factory=partial(secrets.token_hex, 3))
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
@@ -79,7 +85,7 @@ class _Client:
 
     async def _ask(self, key: str, *, writes: bool) -> None:
         number = self._all.next_id()
-        value = str(number) if writes else None
+        value = f"{self._all.run}-{number}" if writes else None
         started = Started(number, self._number, self._machine, key, self._all.started(), value)
         self._all.write(to_json(started))
         is_sent = False

@@ -161,8 +161,8 @@ def completeness(history: History) -> Iterator[PromiseOutcome]:
     problems: dict[type[events.Event], str] = {}
     for record in history.records:
         match record.what:
-            case events.Error(what=why):
-                problems.setdefault(events.Error, why)
+            case events.Error() as error:
+                problems.setdefault(events.Error, error.in_words)
             case events.RunInterrupted(signal=signal):
                 problems.setdefault(events.RunInterrupted, f"interrupted by {signal}")
             case events.RunEnded():

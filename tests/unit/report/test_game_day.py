@@ -101,12 +101,12 @@ def test_errors_and_interrupts_and_heals_that_fail_are_in_the_log() -> None:
     seen = evidence()
     more = [
         Record(41.0, events.HealFailed(**HUNG, why="no route")),
-        Record(42.0, events.Error("break two: too wet")),
+        Record(42.0, events.Error("break two: too wet", "wait")),
         Record(43.0, events.RunInterrupted("SIGINT")),
     ]
     texts = [what for _, _, what in told(replace(seen, records=[*seen.records, *more]))]
     assert "hung could not be healed on cp2: no route" in texts
-    assert "error: break two: too wet" in texts
+    assert "error: break two: too wet; wait" in texts
     assert "interrupted by SIGINT" in texts
 
 

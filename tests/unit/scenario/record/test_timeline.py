@@ -47,7 +47,7 @@ EVERY: list[Event] = [
     game_day_events.WritesRead(120, (3, 4)),
     game_day_events.Stopped("an outage"),
     events.RunInterrupted("SIGTERM"),
-    events.Error("boom"),
+    events.Error("boom", "do this\nor that"),
     events.RunEnded(),
 ]
 
@@ -83,7 +83,7 @@ def test_events_are_read_back_as_recorded(tmp_path: Path) -> None:
 def test_a_record_is_on_disk_when_add_returns(tmp_path: Path) -> None:
     path = tmp_path / "timeline.jsonl"
     Timeline(path, Ticking()).add(events.Error("boom"))
-    assert json.loads(path.read_text()) == {"t": 1.0, "event": "error", "what": "boom"}
+    assert json.loads(path.read_text()) == {"t": 1.0, "event": "error", "what": "boom", "hint": ""}
 
 
 def test_a_half_written_last_line_is_left_out(tmp_path: Path) -> None:

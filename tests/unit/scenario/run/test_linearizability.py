@@ -82,9 +82,24 @@ def test_an_operation_that_fits_into_no_order_is_named(
     assert (found.result, found.seen) == (Linearity.ILLEGAL, seen)
 
 
+def test_a_value_that_this_run_never_wrote_is_called_that(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(folder, monkeypatch, result="illegal", last=5)
+    lines: list[Started | Ended] = [
+        Started(5, 2, "cp3", "/halab/a", 5_000_000),
+        Ended(5, 5_001_000, True, "0ther-7"),
+    ]
+    with folder.operations.open("a") as file:
+        file.writelines(f"{to_json(line)}\n" for line in lines)
+    assert check(folder, Quiet()).seen == (
+        'the answer "0ther-7" to a read of /halab/a by etcd on cp3, 5.000s to 5.001s, a value that this run never wrote'
+    )
+
+
 def test_the_keys_are_removed_through_a_member_that_answers() -> None:
-    guests = FakeGuests({"cp1: ": CommandFailed("etcd does not answer", code=1, output="")})
-    clear(guests, lab_of(name="ha"))
+    guests = FakeGuests({"cp1: ": CommandFailed("etcd does not answer", code=1, output=""), "cp2: ": "3\n"})
+    assert clear(guests, lab_of(name="ha")) == 3
     assert "del --prefix /halab/" in guests.commands("cp2")[0]
     assert guests.commands("cp3") == []
 

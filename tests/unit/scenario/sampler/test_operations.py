@@ -110,6 +110,9 @@ def test_clients_read_what_they_wrote(tmp_path: Path, monkeypatch: pytest.Monkey
     writes = {operation.value for operation in done if operation.write}
     reads = {operation.value for operation in done if not operation.write}
     assert writes and reads <= {*writes, ""}
+    # another run has other values
+    (run,) = {value.partition("-")[0] for value in writes}
+    assert run != Operations({}, 0.0, 1.0, print).run and len(run) == 6
     assert all(operation.end is None or operation.start < operation.end for operation in done)
 
 

@@ -763,6 +763,10 @@ def test_a_scenario_without_checks_needs_none() -> None:
     [
         (events.RunInterrupted("SIGINT"), "run: interrupted by SIGINT"),
         (events.Error("the engine is gone"), "run: the engine is gone"),
+        (
+            events.Error("no Go", "install Go\nor use another host"),
+            "run: no Go; install Go; or use another host",
+        ),
     ],
 )
 def test_a_run_that_was_disturbed_is_an_error(extra: Event, reason: str) -> None:
