@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from halab.errors import BadUsage
 if TYPE_CHECKING:
     from halab.scenario.run.library import Script
 
+# As on GitHub: etcd#22214 or etcd-io/etcd#22214.
+_REPORT = r"([\w.-]+/)?[\w.-]+#[0-9]+"
 _BUG, _LAB, _SCENARIO = "bug.yml", "lab.yml", "scenario.yml"
 
 
@@ -62,7 +65,12 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Bug:
-    """A bug by its name, or by the path of its folder (`./mine`). Raises BadUsage, or BadFile with all problems."""
+    """A bug by its name, its report (`etcd#22214`), or the path of its folder (`./mine`).
+
+    Raises BadUsage, or BadFile with all problems.
+    """
+    if re.fullmatch(_REPORT, name):
+        name = _reported(name)
     is_own = "/" in name
     folder = Path(name) if is_own else data.bugs() / name
     if not (folder / _BUG).exists():
@@ -74,6 +82,20 @@ def find(name: str) -> Bug:
             f"no such bug: {name}{loading.similar(name, names())}", hint="`halab bugs` lists them"
         )
     return Bug(folder.resolve().name, folder, loading.load(folder / _BUG, BugFile))
+
+
+def _reported(report: str) -> str:
+    """The name of the bug with this report. Raises BadUsage if there is none, or more than one."""
+    found = []
+    for name in names():
+        issues = [issue_of(url) or "" for url in find(name).written.references]
+        if any(report in (issue, issue.partition("/")[2]) for issue in issues):
+            found.append(name)
+    if len(found) != 1:
+        what = f"several bugs have this report: {report}" if found else f"no bug has this report: {report}"
+        hint = f"choose one by its name: {', '.join(found)}" if found else "`halab bugs` lists them"
+        raise BadUsage(what, hint=hint)
+    return found[0]
 
 
 def as_data(bug: Bug) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def list_command(as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show a bug: its reports, its symptom, its lab, its scenario, and what was measured.
 
-    NAME is a bug of the list, or the path of a folder with a `bug.yml`.
+    NAME is a bug of the list, its report such as etcd#22214, or the path of a folder with a `bug.yml`.
 
     \b
     Example:
@@ -114,6 +114,10 @@ def show(name: str, as_json: bool) -> None:
     help="Run the scenario this many times.",
 )
 @click.option(
+    "--until-shown", is_flag=True,
+    help="Stop after the first run that reproduces the bug; --repeat is the most runs.",
+)  # fmt: skip
+@click.option(
     "--fixed", "is_fixed", is_flag=True,
     help="Use the first version without the bug: it must not be reproduced.",
 )  # fmt: skip
@@ -131,6 +135,7 @@ def show(name: str, as_json: bool) -> None:
 def reproduce(
     name: str,
     repeat: int,
+    until_shown: bool,
     is_fixed: bool,
     version: str | None,
     folder: Path | None,
@@ -140,12 +145,14 @@ def reproduce(
 ) -> int:
     """Build the lab of a bug, run its scenario, and remove the lab.
 
-    NAME is a bug of the list, or the path of a folder with a `bug.yml`.
+    NAME is a bug of the list, its report such as etcd#22214, or the path of a folder with a `bug.yml`.
 
     The last line says whether the bug was reproduced. The files of the bug are copied into a folder of their own, where
     the recorded runs stay. The lab has a name and a network of its own, so other labs can run at the same time. Exit
     code: 0 the bug was reproduced in every run, 1 at least one run did not reproduce it, 3 a run ended in an error or
     was skipped, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
+
+    With `--until-shown`, exit code 0 means that the last run reproduced the bug, whatever the runs before it did.
 
     With `--fixed` or `--version`, the same lab has another version of the component that has the bug. If that version
     is fixed, exit code 0 means that the bug was not reproduced in any run, and 1 that it was.
@@ -153,7 +160,8 @@ def reproduce(
     \b
     Example:
       halab bugs reproduce apiserver-away-for-a-minute
-      halab bugs reproduce etcd-log-blocks-reads --repeat 5 --in /tmp/bug
+      halab bugs reproduce etcd#22214 --repeat 5 --in /tmp/bug
+      halab bugs reproduce promotion-answered-too-late --repeat 10 --until-shown
       halab bugs reproduce member-update-forgets-learner --fixed
     """
     from halab.bugs import library, reproduction, versions
@@ -179,12 +187,17 @@ def reproduce(
     def show_run(run: CampaignRun) -> None:
         print_result(run.folder, run.result)
 
+    def has_shown(runs: Sequence[CampaignRun]) -> bool:
+        return until_shown and any(bug.written.is_reproduced_by(run.result.verdict) for run in runs)
+
     with reproduction.lab_of(bug, folder, progress(), deps, keep=keep, at=at):
-        outcome = run_campaign(choice, show_run, repeat=repeat)
-    return _report(bug, outcome, at, as_json=as_json)
+        outcome = run_campaign(choice, show_run, repeat=repeat, is_enough=has_shown)
+    return _report(bug, outcome, at, until_shown=until_shown, as_json=as_json)
 
 
-def _report(bug: Bug, outcome: CampaignOutcome, at: BugAt | None, *, as_json: bool) -> int:
+def _report(
+    bug: Bug, outcome: CampaignOutcome, at: BugAt | None, *, until_shown: bool, as_json: bool
+) -> int:
     """Print whether the bug was reproduced, and return the exit code."""
     from halab.cli.run import exit_code_of
     from halab.cli.verdicts import as_data
@@ -200,6 +213,8 @@ def _report(bug: Bug, outcome: CampaignOutcome, at: BugAt | None, *, as_json: bo
         print_json({"bug": bug.name, "is_fixed": is_fixed, **counts, "results": runs})
     else:
         echo(f"{bug.name}: {f'{at}: ' if at else ''}{_in_words(answers)}")
+    if until_shown and True in answers:
+        answers = [True]
     names = {not is_fixed: "pass", is_fixed: "fail", None: "error"}
     return exit_code_of(outcome, [names[answer] for answer in answers])
 

@@ -126,6 +126,46 @@ def test_results_can_be_printed_as_json(stage: Stage, capsys: Shown) -> None:
     assert [result["showed"] for result in printed["results"]] == [False, False]
 
 
+def test_runs_end_when_the_bug_has_shown(stage: Stage, capsys: Shown) -> None:
+    assert main(["bugs", "reproduce", NAME, "--repeat", "3", "--until-shown", "--seed", "7"]) == 0
+    assert [line for line in stage.did if line.startswith("play")] == [f"play {NAME} 7"]
+    stage.verdicts[NAME] = "fail"
+    assert main(["bugs", "reproduce", NAME, "--repeat", "3", "--until-shown"]) == 1
+    assert "the bug was reproduced in 0 of 3 runs" in capsys.readouterr().out
+
+
+def test_what_ran_before_the_bug_showed_does_not_count(stage: Stage, capsys: Shown) -> None:
+    class InTurn(dict[str, str]):
+        verdicts = iter(["error", "fail", "pass"])
+
+        def get(self, name: str, default: object = None) -> str:  # type: ignore[override]
+            return next(self.verdicts)
+
+    stage.verdicts = InTurn()
+    assert main(["bugs", "reproduce", NAME, "--repeat", "5", "--until-shown"]) == 0
+    assert "reproduced in 1 of 3 runs; 1 ended in an error" in capsys.readouterr().out
+
+
+def test_a_bug_is_found_by_its_report(capsys: Shown) -> None:
+    for report in ("etcd#22214", "etcd-io/etcd#22326"):
+        assert main(["bugs", "show", report, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["name"] == NAME
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        ("etcd#1", "no bug has this report: etcd#1"),
+        # also part of a number is another report
+        ("etcd#2221", "no bug has this report"),
+        ("kubeadm#3052", "several bugs have this report: kubeadm#3052"),
+    ],
+)
+def test_a_report_of_no_bug_or_of_several_is_a_usage_error(report: str, said: str, capsys: Shown) -> None:
+    assert main(["bugs", "show", report]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_an_interrupted_run_takes_the_lab_down(stage: Stage, capsys: Shown) -> None:
     stage.errors[f"play {NAME}"] = KeyboardInterrupt()
     assert main(["bugs", "reproduce", NAME]) == 130
