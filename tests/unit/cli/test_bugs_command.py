@@ -138,7 +138,7 @@ def test_what_ran_before_the_bug_showed_does_not_count(stage: Stage, capsys: Sho
     class InTurn(dict[str, str]):
         verdicts = iter(["error", "fail", "pass"])
 
-        def get(self, name: str, default: object = None) -> str:  # type: ignore[override]
+        def get(self, name: str, default: object = None) -> str:
             return next(self.verdicts)
 
     stage.verdicts = InTurn()
