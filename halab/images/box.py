@@ -26,6 +26,7 @@ from halab.progress import Progress
 FORMAT = 1
 _NOTED = "box.json"
 _BUILD_SECONDS = 3600
+PROVIDERS = (ProviderKind.DOCKER, ProviderKind.LIBVIRT)
 # The file that a provider's machines start from: a tar of the root file system, or a box for `vagrant box add`.
 _FILES = {ProviderKind.DOCKER: "root.tar", ProviderKind.LIBVIRT: "libvirt.box"}
 # For the root file system and the file that is made from it. Measured with Kubernetes 1.37.2: 2.4 GB and 4.3 GB.

@@ -89,6 +89,17 @@ def find(
     return Bundle(path, manifest.read(path))
 
 
+def names(
+    release: Release, source: BundleSource, *, makers: Mapping[BundleSource, BundleMaker] = MAKERS
+) -> dict[str, str]:
+    """The names that the folder of a bundle may have, for `auto` that of each source, with the keys of the bundles."""
+    architecture = cache.architecture()
+    return {
+        _name(release, name, makers[name]): key(release, name, architecture, makers[name])
+        for name in (makers if source is BundleSource.AUTO else [source])
+    }
+
+
 def installed() -> list[Bundle]:
     """The bundles in the cache, oldest version first, without those that cannot be read."""
     bundles = []

@@ -276,6 +276,23 @@ def _keep_patch(found: Checkout, folder: Path) -> None:
         (folder / PATCH).write_text(patch)
 
 
+def verify(folder: Path) -> None:
+    """Raise Corrupted if the image in a folder does not match its checksum."""
+    try:
+        record = FileRecord.model_validate_json((folder / _RECORD).read_bytes())
+        (archive,) = folder.glob("*.tar")
+        is_same = archive.stat().st_size == record.size and cache.sha256(archive) == record.sha256
+    except (OSError, ValueError) as error:
+        raise Corrupted(f"the image of a component is incomplete: {folder}") from error
+    if not is_same:
+        raise Corrupted(f"checksum mismatch of the image of a component: {archive}")
+
+
+def folder_name(component: Component) -> str:
+    """The name of its folder in the cache: known before it is built."""
+    return _path(component).name
+
+
 def _path(component: Component) -> Path:
     architecture = cache.architecture()
     inputs = [_FORMAT, component.image, asdict(component.group), architecture]

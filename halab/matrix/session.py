@@ -109,6 +109,8 @@ def play(
         repeat=plan.repeat,
         labs={lab.name: dict(lab.values) for lab in plan.labs},
         cells=forecast.standing.cells,
+        # hosts may have been mended since
+        set_aside={} if forecast.standing.pending_count else before.set_aside,
         # runs of this plan that were lost, and those that are played again, are no longer complete
         runs=tuple(run for run in before.runs if not standing.is_complete(run) or run.key in found.runs),
     )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from halab.config.lab import ProviderKind
+from halab.images.shared_entry import Part, SharedFile
 from halab.matrix import results
 from halab.matrix.hosts import agent, place
 from halab.matrix.hosts.agent import News
@@ -39,7 +40,7 @@ PARCEL = Parcel(
 
 def sent(cell: str, seed: int, fingerprint: str, verdict: str = "pass") -> tuple[SentRun, bytes]:
     """A run as a host sends it. What stands for its archive is its verdict."""
-    digest = hashlib.sha256(f"{cell}{seed}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{cell}{seed}{verdict}".encode()).hexdigest()
     return SentRun(f"{cell}-{seed}", cell, seed, fingerprint, False, digest), verdict.encode()
 
 
@@ -74,6 +75,9 @@ class FakeHost:
     left: dict[str, list[tuple[SentRun, bytes]]] = field(default_factory=dict)
     runs_on: set[str] = field(default_factory=set)
     is_stuck: bool = False
+    # what it could fetch from others, and what it has
+    lacks: list[tuple[str, ...]] = field(default_factory=list)
+    has: dict[str, int] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     _parcel: Parcel | None = None
     _task: FakeTask = field(default_factory=FakeTask)
@@ -114,6 +118,21 @@ class FakeHost:
             return self.facts if self.facts.state else replace(self.facts, state=self.name)
         if act is agent.labs:
             return sorted(self.left)
+        if act is agent.lacking:
+            return list(self.lacks)
+        if act is agent.held:
+            return next(
+                ((name, [SharedFile("f", self.has[name], 0o644)]) for name in args[0] if name in self.has),
+                None,
+            )
+        if act is agent.part:
+            return Part(b"", "")
+        if act is agent.receive:
+            self.did.append(f"receive {args[0]} {args[2]}")
+            return None
+        if act in (agent.accept, agent.discard):
+            self.did.append(f"{act.__name__} {args[0]}")
+            return None
         if act is agent.stop:
             self.did.append(f"stop {args[1]}")
             self.runs_on.discard(args[1])

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import IO
 
 from halab import __version__, data, process
-from halab.config.lab import ProviderKind
+from halab.campaign.lab_folders import LAB_FILE
+from halab.config import loading
+from halab.config.lab import LabFile, ProviderKind
 from halab.doctor import engines, libvirt
 from halab.doctor.capacity import free_mebibytes
 from halab.doctor.real_host import RealHost
+from halab.images import shared_entry
+from halab.images.shared_entry import Part, SharedFile
 from halab.machines.host import allocation, identity
 from halab.matrix.hosts import place as places
 from halab.matrix.hosts.host import HostFacts
@@ -142,6 +146,37 @@ def news(matrix: str, lab: str, known: Collection[str], offset: int, most_bytes:
         if sum(len(content) for _, content in sent) > most_bytes:
             break
     return News(place.printed(offset), tuple(sent), is_running, is_complete=len(sent) == len(waiting))
+
+
+def lacking(lab_file: str) -> list[tuple[str, ...]]:
+    """What a lab needs and the cache of this host does not have: of each tuple of names, one is needed."""
+    return shared_entry.lacking(loading.loads(lab_file, LAB_FILE, LabFile))
+
+
+def held(names: Sequence[str]) -> tuple[str, list[SharedFile]] | None:
+    """The first of these parts of a cache that this host has, with its files; None without any."""
+    found = ((name, shared_entry.held(name)) for name in names)
+    return next(((name, held) for name, held in found if held), None)
+
+
+def part(name: str, path: str, offset: int, size: int) -> Part:
+    """Some bytes of a file of the cache of this host."""
+    return shared_entry.part(name, path, offset, size)
+
+
+def receive(name: str, file: SharedFile, offset: int, arrived: Part) -> None:
+    """Keep some bytes that another host has sent."""
+    shared_entry.receive(name, file, offset, arrived)
+
+
+def accept(name: str) -> None:
+    """Put what has arrived into the cache of this host, if its checksums are right."""
+    shared_entry.accept(name)
+
+
+def discard(name: str) -> None:
+    """Remove what has arrived."""
+    shared_entry.discard(name)
 
 
 def stop(matrix: str, lab: str) -> None:

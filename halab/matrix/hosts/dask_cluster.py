@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,10 @@ T = TypeVar("T")
 _RESOURCE = "LAB"
 _CONNECT_SECONDS = 10
 _RECONNECT_SECONDS = 30
+# A worker that lives answers at once. The archives of runs, up to 50 MB, may take longer.
+_ALIVE_SECONDS = 10.0
+_ANSWER_SECONDS = 120.0
+_SILENT_SECONDS = 30.0
 # What dask raises for connections that are lost is an OSError.
 _LOST = (OSError, TimeoutError, CancelledError)
 
@@ -34,6 +39,8 @@ class DaskCluster:
         self._address = address
         self._client = client
         self._clock = clock
+        # by address: until when a worker that did not answer in time is not asked again
+        self._silent: dict[str, float] = {}
 
     def hosts(self) -> Mapping[str, str]:
         """The names of the workers that own a host, by address. Raises HostProblem if the scheduler is gone."""
@@ -60,20 +67,43 @@ class DaskCluster:
             raise NotYet("connecting")
 
     def ask(self, address: str, act: Callable[..., T], *args: object) -> T:
-        """Call a function on a host at once, beside what it plays. Raises HostGone, or what the function raises."""
+        """Call a function on a host at once, beside what it plays. Raises HostGone, or what the function raises.
+
+        A host that hangs would hold up all others. It is gone for a while, until the scheduler notices.
+        """
         if self._client.status != "running":
             raise self._gone()
+        if self._clock.now() < self._silent.get(address, 0.0):
+            raise HostGone(address)
         try:
-            answers = self._client.run(act, *args, workers=[address], on_error="return")
+            self._run(address, _ALIVE_SECONDS, _is_alive)
+            answers = self._run(address, _ANSWER_SECONDS, act, *args)
+        except TimeoutError as error:
+            self._silent[address] = self._clock.now() + _SILENT_SECONDS
+            raise HostGone(address) from error
         except _LOST as error:
             raise self._gone() from error
-        answer = answers.get(address)
+        answer: Any = answers.get(address)
         if isinstance(answer, OSError):
             raise HostGone(address) from answer
         if isinstance(answer, Exception):
             raise answer
         result: T = answer
         return result
+
+    def _run(
+        self, address: str, limit_seconds: float, act: Callable[..., T], *args: object
+    ) -> Mapping[str, Any]:
+        """What a worker answers, by address. Raises TimeoutError."""
+
+        async def run() -> Mapping[str, Any]:
+            # in the loop of dask, `run` returns something to wait for
+            asked: Any = self._client.run(act, *args, workers=[address], on_error="return")
+            answers: Mapping[str, Any] = await asyncio.wait_for(asked, limit_seconds)
+            return answers
+
+        answers: Mapping[str, Any] = self._client.sync(run)
+        return answers
 
     def begin(self, address: str, act: Callable[..., T], *args: object) -> Task[T]:
         """Let a host do something that takes long, as soon as it does nothing else of this kind."""
@@ -94,6 +124,11 @@ class DaskCluster:
             hint="the hosts remove their labs when their workers end; start the scheduler and the workers again, and "
             "the same command continues",
         )
+
+
+def _is_alive() -> bool:
+    """What a worker is asked first: the answer takes no time."""
+    return True
 
 
 class _DaskTask(Task[T]):

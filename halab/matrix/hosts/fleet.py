@@ -6,18 +6,17 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
 
-from halab.campaign.plan import PlannedRun
 from halab.clock import Clock
 from halab.config.twin import Verdict
 from halab.errors import Corrupted, HalabError
 from halab.machines.work import Work
 from halab.matrix import results
-from halab.matrix.hosts import agent, parcel, place
+from halab.matrix.hosts import agent, fetch, parcel, place
 from halab.matrix.hosts.agent import News
 from halab.matrix.hosts.cluster import Cluster, HostGone, Task
 from halab.matrix.hosts.host import HostFacts
+from halab.matrix.hosts.part import end_of, parts_of, planned_of
 from halab.matrix.hosts.place import SentRun
 from halab.matrix.hosts.roster import Act, Host, Lab, Roster
 from halab.matrix.lab_process import EndedLab, EndedRun, Listener
@@ -31,10 +30,9 @@ _EVERY_SECONDS = 1.0
 _WITHOUT_HOSTS_SECONDS = 60.0
 # A lab that did not come up, or whose host died, is tried again on another host, but not for ever.
 _MOST_TRIES = 3
-# Building a lab takes about as long as two runs: a further host must have more runs than that.
-_LEAST_RUNS = 4
-# More archives wait for the next question.
-_MOST_BYTES = 50_000_000
+# A host that has not answered for so long may hang: Ctrl-C does not wait for it.
+_SILENT_SECONDS = 60.0
+_MOST_BYTES = 50_000_000  # more archives wait for the next question
 
 
 class Fleet:
@@ -59,17 +57,18 @@ class Fleet:
         self._labs: dict[str, list[Lab]] = {}
         self._begun: set[str] = set()
         self._waiting: deque[Lab] = deque()
+        # the hashes of runs that do not count, because other hosts play them again
+        self._returned: set[str] = set()
         self._idle_since: float | None = None
 
     @property
     def size(self) -> int:
-        """How many hosts could play a lab now. Raises HostProblem if the scheduler is gone."""
+        """How many hosts could play a lab. Raises HostProblem if the scheduler is gone."""
         self._look()
         return len(self._roster.usable)
 
     @property
     def set_aside(self) -> Mapping[str, str]:
-        """The hosts that get no more labs, and why."""
         return self._roster.set_aside
 
     def play_all(self, orders: Sequence[LabOrders], listener: Listener) -> bool:
@@ -78,7 +77,7 @@ class Fleet:
         With twice as many hosts as labs or more, several hosts build the same lab, and each plays a part of its runs.
         """
         hosts_of_each = self.size // max(1, len(orders))
-        self._labs = {each.lab: _parts(each, hosts_of_each) for each in orders}
+        self._labs = {each.lab: parts_of(each, hosts_of_each) for each in orders}
         self._waiting = deque(part for parts in self._labs.values() for part in parts)
         self._listener = listener
         try:
@@ -144,14 +143,30 @@ class Fleet:
         part = f", {len(lab.left)} of its runs" if len(self._labs[lab.name]) > 1 else ""
         self._shown.say(f"host {host.name} plays the lab {lab.name}{part}")
         lab.tries.append(host.name)
-        sent = parcel.of(self._matrix, lab.orders, lab.left)
-        host.act = Act(lab.name, lab, self._cluster.begin(host.address, agent.play, sent))
+        host.act = Act(lab.name, lab, None)
+        host.act.fetch = fetch.begin(
+            self._cluster,
+            host.address,
+            lab.orders.file.read_text(),
+            lambda: self._roster.donors(host),
+            lambda line: self._shown.say(f"host {host.name}: {line}"),
+        )
+        if host.act.fetch is None:
+            self._begin(host, host.act)
+
+    def _begin(self, host: Host, act: Act) -> None:
+        assert act.lab
+        sent = parcel.of(self._matrix, act.lab.orders, act.lab.left)
+        act.fetch, act.task = None, self._cluster.begin(host.address, agent.play, sent)
 
     def _listen(self) -> None:
         for host in self._roster.hosts:
             if host.act:
                 try:
-                    self._hear(host, host.act)
+                    if host.act.fetch is None:
+                        self._hear(host, host.act)
+                    elif not host.act.fetch.step():
+                        self._begin(host, host.act)
                 except HostGone:
                     # if it has really gone, the scheduler knows it soon
                     continue
@@ -176,12 +191,11 @@ class Fleet:
         news = self._cluster.ask(
             host.address, agent.news, self._matrix, act.name, act.known, act.printed, _MOST_BYTES
         )
-        act.printed += len(news.printed)
-        *lines, act.rest = (act.rest + news.printed).split(b"\n")
+        lines = act.lines(news.printed)
         if act.lab:
             shown = self._labelled(f"{act.name} on {host.name}")
             for line in lines:
-                shown.say(line.decode(errors="replace"))
+                shown.say(line)
         for run, content in news.runs:
             self._take(host, act, run, content)
             act.known.add(run.name)
@@ -189,24 +203,18 @@ class Fleet:
 
     def _take(self, host: Host, act: Act, run: SentRun, content: bytes) -> None:
         """Keep a run that a host has sent, unless it is known already or belongs to the matrix no more."""
-        found = [
-            (lab, planned)
-            for lab in self._labs.get(act.name, ())
-            for planned in lab.left
-            if _is_same(planned, run, lab)
-        ]
-        if not found:
+        found = planned_of(self._labs.get(act.name, ()), run)
+        if found is None or run.digest in self._returned:
             return
-        lab, planned = found[0]
+        lab, planned = found
         runs = Work.beside(lab.orders.file).runs
         try:
             folder = RunFolder.existing(place.unpacked(run, content, runs))
             ended = EndedRun(run.cell, run.seed, folder, results.judged(folder), run.is_over_limit)
         except Corrupted as error:
             # asked again, the host would send the same
-            self._shown.say(
-                f"host {host.name}: the run {run.name} of {lab.name} does not count: {error.message}"
-            )
+            lab.why = one_line(f"the run {run.name} does not count: {error.message}")
+            self._shown.say(f"host {host.name}, lab {lab.name}: {lab.why}")
             return
         if act.lab is None:
             self._shown.say(
@@ -216,12 +224,30 @@ class Fleet:
         # only now: the host must keep a run that could not be recorded here
         lab.left.remove(planned)
         if act.lab:
-            self._count(host, lab.name, run.cell, is_error=ended.result.verdict is Verdict.ERROR)
+            is_error = ended.result.verdict is Verdict.ERROR
+            host.erred = [*host.erred, (lab, planned, run.digest)] if is_error else []
+            self._count(host, lab.name, run.cell, is_error=is_error)
 
     def _count(self, host: Host, lab: str, cell: str, *, is_error: bool) -> None:
         host.errors.add(lab, cell, is_error=is_error)
         if host.errors.are_too_many and host.name not in self.set_aside:
             self._set_aside(host, f"errors in a row: {host.errors}")
+            self._play_elsewhere(host)
+
+    def _play_elsewhere(self, host: Host) -> None:
+        """Let other hosts play again what ended in an error on a host that was set aside: it may be to blame."""
+        for lab, planned, digest in host.erred:
+            if self._roster.others(lab):
+                self._shown.say(f"{planned} on {lab.name} is played again on another host")
+                self._returned.add(digest)
+                lab.left.append(planned)
+                if not self._roster.plays(lab):
+                    self._wait(lab)
+        host.erred = []
+
+    def _wait(self, lab: Lab) -> None:
+        if all(other is not lab for other in self._waiting):
+            self._waiting.append(lab)
 
     def _set_aside(self, host: Host, why: str) -> None:
         self._roster.set_aside[host.name] = one_line(why)
@@ -232,14 +258,7 @@ class Fleet:
                 self._cluster.ask(host.address, agent.stop, self._matrix, host.act.name)
 
     def _end(self, host: Host, act: Act, task: Task[EndedLab]) -> None:
-        try:
-            end = task.result()
-        except HostGone:
-            end = EndedLab(f"the host {host.name} is gone", is_lost=True)
-        except HalabError as error:
-            end = EndedLab(one_line(error.message))
-        except Exception as error:
-            end = EndedLab(one_line(f"internal error: {type(error).__name__}: {error}"))
+        end = end_of(task, host.name)
         if act.lab is None:
             if end.why:
                 self._shown.say(f"host {host.name}, lab {act.name}: {end.why}")
@@ -254,20 +273,19 @@ class Fleet:
         self._again(act.lab, end, is_hosts_fault=act.is_stopped or end.is_unfit)
 
     def _again(self, lab: Lab, end: EndedLab, *, is_hosts_fault: bool = False) -> None:
-        """Let another host play what is left of a lab; without anything left, the lab has ended.
-
-        A lab that did not come up does not come up on the same host either.
-        """
+        """Let another host play what is left of a lab; without anything left, the lab has ended."""
         if lab.left and is_hosts_fault:
             end = EndedLab()
             lab.tries.pop()
         lab.why = end.why or lab.why
+        # one that did not come up does not come up on the same host either
         may_stay = end.is_lost or end.was_interrupted or is_hosts_fault
         if lab.left and len(lab.tries) < _MOST_TRIES and (may_stay or self._roster.others(lab)):
-            self._waiting.append(lab)
+            self._wait(lab)
         else:
             # the lab is not on this host, and its user has interrupted nothing
-            self._listener.on_end(lab.name, replace(end, is_lost=False, was_interrupted=False))
+            why = end.why or (lab.why if lab.left else "")
+            self._listener.on_end(lab.name, replace(end, why=why, is_lost=False, was_interrupted=False))
 
     def _give_up(self) -> None:
         """Without a host for what is left, do not wait for ever."""
@@ -284,25 +302,36 @@ class Fleet:
             self._listener.on_end(lab.name, EndedLab(self._roster.why_nobody_plays(lab)))
 
     def _stop(self) -> None:
-        """End all labs. What they have completed is kept."""
+        """End all labs. What they have completed is kept. A host that does not answer is left."""
         self._waiting.clear()
+        answered = dict.fromkeys((host.name for host in self._roster.hosts), self._clock.now())
         while busy := [host for host in self._roster.hosts if host.act]:
             self._look()
             for host in busy:
+                now = self._clock.now()
+                if now - answered.setdefault(host.name, now) > _SILENT_SECONDS:
+                    self._shown.say(f"host {host.name} does not answer; the next command removes its labs")
+                    host.act = None
+                    continue
                 with suppress(HostGone):
                     try:
                         self._stop_host(host)
+                        answered[host.name] = self._clock.now()
                     except HalabError as error:
                         # such as a full disk here: the next command takes what the host has
                         self._shown.say(f"host {host.name}: {one_line(error.message)}")
-                        act, host.act = host.act, None
-                        if act:
+                        if act := host.act:
+                            host.act = None
                             self._cluster.ask(host.address, agent.stop, self._matrix, act.name)
             self._clock.sleep(_EVERY_SECONDS)
 
     def _stop_host(self, host: Host) -> None:
         act = host.act
         assert act is not None
+        if act.fetch:
+            act.fetch.stop()
+            host.act = None
+            return
         is_over = act.task is None or act.task.is_over
         news = self._ask_news(host, act)
         if news.is_running:
@@ -318,19 +347,3 @@ class Fleet:
                 self._shown.say(
                     f"host {host.name} still has machines of the lab {act.name}; the next command removes them"
                 )
-
-
-def _parts(orders: LabOrders, hosts: int) -> list[Lab]:
-    """A lab in parts, at most one for each of `hosts` hosts, so that each part has enough runs."""
-    runs = orders.runs
-    count = max(1, min(hosts, len(runs) // _LEAST_RUNS))
-    ends = [len(runs) * number // count for number in range(count + 1)]
-    written = parcel.written(orders)
-    return [Lab(orders, written, list(runs[begin:end])) for begin, end in pairwise(ends)]
-
-
-def _is_same(planned: PlannedRun, run: SentRun, lab: Lab) -> bool:
-    """Whether a run that was sent is this one. The lab or the scenario may have changed since it was played."""
-    return (str(planned), planned.seed) == (run.cell, run.seed) and lab.orders.fingerprints[
-        run.cell
-    ] == run.fingerprint

@@ -10,6 +10,7 @@ from halab.config.lab import LabFile
 from halab.errors import HalabError
 from halab.matrix.hosts import agent
 from halab.matrix.hosts.cluster import Cluster, HostGone, Task
+from halab.matrix.hosts.fetch import Donor, Fetch
 from halab.matrix.hosts.host import Errors, HostFacts
 from halab.matrix.lab_process import EndedLab
 from halab.matrix.places import LabOrders
@@ -47,9 +48,17 @@ class Act:
     lab: Lab | None
     task: Task[EndedLab] | None
     known: set[str] = field(default_factory=set)
+    # what the host fetches before it begins
+    fetch: Fetch | None = None
     printed: int = 0
     rest: bytes = b""
     is_stopped: bool = False
+
+    def lines(self, printed: bytes) -> list[str]:
+        """The lines that are complete with what was printed since."""
+        self.printed += len(printed)
+        *lines, self.rest = (self.rest + printed).split(b"\n")
+        return [line.decode(errors="replace") for line in lines]
 
 
 @dataclass
@@ -61,6 +70,8 @@ class Host:
     facts: HostFacts
     leftovers: deque[str]
     errors: Errors = field(default_factory=Errors.none)
+    # the runs behind these errors, with the hashes of their archives
+    erred: list[tuple[Lab, PlannedRun, str]] = field(default_factory=list)
     act: Act | None = None
 
 
@@ -98,6 +109,18 @@ class Roster:
         """The hosts that could play a lab and have not tried it."""
         return [
             host for host in self.usable if host.name not in lab.tries and not host.facts.lacks(lab.written)
+        ]
+
+    def plays(self, lab: Lab) -> bool:
+        """Whether a host plays this lab or part of one."""
+        return any(host.act and host.act.lab is lab for host in self.hosts)
+
+    def donors(self, host: Host) -> list[Donor]:
+        """The other hosts whose cache a host can use. One that is set aside may have what is needed, too."""
+        return [
+            Donor(other.address, other.name)
+            for other in self.hosts
+            if other is not host and other.facts.architecture == host.facts.architecture
         ]
 
     def look(self) -> list[Host]:

@@ -412,6 +412,13 @@ def test_a_host_that_was_set_aside_is_named_in_the_report(
     data = json.loads((folder / "matrix/matrix.json").read_text())
     assert data["set_aside"] == {"a": "no engine answers"}
     assert "a: no engine answers" in (folder / "matrix/matrix.html").read_text()
+    # a complete matrix says it again, and another session asks the host again: it may have been mended
+    assert main(["matrix", "run", "--scheduler", "tcp://10.1.0.5:8786"]) == 0
+    assert json.loads((folder / "matrix/matrix.json").read_text())["set_aside"] == data["set_aside"]
+    unfit.clear()
+    write_matrix(folder, f"{TWO}repeat: 2\n")
+    assert main(["matrix", "run", "--scheduler", "tcp://10.1.0.5:8786"]) == 0
+    assert json.loads((folder / "matrix/matrix.json").read_text())["set_aside"] == {}
 
 
 @pytest.mark.parametrize(

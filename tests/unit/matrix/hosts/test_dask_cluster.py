@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -55,6 +56,8 @@ class FakeClient:
         self.outcome: object = "played"
         self.options: dict[str, Any] = {}
         self.is_closed = False
+        self.asked: list[str] = []
+        self.hangs_at = ""
 
         self.scheduler = self
 
@@ -64,13 +67,17 @@ class FakeClient:
         return {"workers": self.workers}
 
     def sync(self, question: Callable[[], object]) -> object:
-        return question()
+        answer = question()
+        return asyncio.run(answer) if asyncio.iscoroutine(answer) else answer
 
-    def run(
+    async def run(
         self, act: Callable[..., object], *args: object, workers: list[str], on_error: str
     ) -> dict[str, object]:
+        self.asked.append(act.__name__)
         if isinstance(self.answer, CancelledError):
             raise self.answer
+        if self.hangs_at == act.__name__:
+            await asyncio.Event().wait()
         return {workers[0]: self.answer}
 
     def submit(self, act: Callable[..., object], *args: object, **options: Any) -> FakeFuture:
@@ -140,6 +147,26 @@ def test_a_host_answers_or_raises_or_is_gone(client: FakeClient) -> None:
         client.answer = CancelledError()
         with pytest.raises(HostProblem):
             cluster.ask("tcp://a", act, "x")
+
+
+@pytest.mark.parametrize("hangs_at", ["_is_alive", "act"])
+def test_a_host_that_hangs_is_gone_for_a_while(
+    hangs_at: str, client: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_cluster, "_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(dask_cluster, "_ANSWER_SECONDS", 0.01)
+    clock = FakeClock()
+    cluster = DaskCluster(ADDRESS, cast(Any, client), clock)
+    client.hangs_at = hangs_at
+    with pytest.raises(HostGone):
+        cluster.ask("tcp://a", act, "x")
+    client.hangs_at, asked = "", len(client.asked)
+    # it is not asked for a while, and holds up nobody
+    with pytest.raises(HostGone):
+        cluster.ask("tcp://a", act, "x")
+    assert len(client.asked) == asked and cluster.ask("tcp://b", act, "x") == "pong"
+    clock.sleep(31)
+    assert cluster.ask("tcp://a", act, "x") == "pong"
 
 
 def test_a_task_stays_on_its_host(client: FakeClient) -> None:

@@ -161,13 +161,51 @@ def test_a_lab_that_an_earlier_halab_began_is_ended_first(room: Room) -> None:
 
 def test_a_host_with_errors_in_two_cells_in_a_row_is_set_aside(room: Room) -> None:
     a, b = FakeHost("a", verdicts={"stop-apiserver": "error", "kill-etcd-member": "error"}), FakeHost("b")
-    room.orders = [replace(room.orders[0], runs=room.orders[0].runs * 1), room.orders[1]]
+    room.heard.most_ends = 2
     room.play(FakeCluster(a, b))
-    require_all_once(room)
     why = "errors in a row: stop-apiserver on haproxy and kill-etcd-member on haproxy"
     assert room.fleet.set_aside == {"a": why}
     assert room.said("set aside") == [f"host a is set aside: {why}"]
     assert "play nginx: 2" not in a.did and "clean haproxy" in a.did
+
+
+def verdicts(room: Room) -> dict[tuple[str, str, int], str]:
+    """The verdict of each run that counts: the last one that was told."""
+    return {(lab, cell, seed): verdict for lab, cell, seed, verdict in room.heard.runs}
+
+
+def test_another_host_plays_again_what_was_an_error_on_a_host_that_is_set_aside(room: Room) -> None:
+    room.heard.most_ends = 2
+    a, b = FakeHost("a", verdicts={"stop-apiserver": "error", "kill-etcd-member": "error"}), FakeHost("b")
+    room.play(FakeCluster(a, b))
+    assert verdicts(room) == dict.fromkeys(RUNS, "pass")
+    # the error was told twice, and not a third time when what the host has left is taken
+    assert [verdict for *_, verdict in room.heard.runs].count("error") == 2
+    assert "play haproxy: 2" in b.did and "clean haproxy" in a.did
+    assert room.said("played again") == [
+        "stop-apiserver on haproxy is played again on another host",
+        "kill-etcd-member on haproxy is played again on another host",
+    ]
+
+
+def test_errors_of_two_labs_are_played_again(room: Room) -> None:
+    """The last cell of one lab and the first of the next: the first lab has ended already."""
+    room.heard.most_ends = 2
+    room.orders = [replace(each, runs=each.runs[:1]) for each in room.orders]
+    a = FakeHost("a", verdicts={"stop-apiserver": "error"})
+    b = FakeHost("b")
+    cluster = FakeCluster(a)
+    cluster._acts = {4: lambda: cluster.add(b)}
+    room.play(cluster)
+    assert set(verdicts(room).values()) == {"pass"} and len(verdicts(room)) == 2
+    assert {act for act in b.did if act.startswith("play")} == {"play haproxy: 1", "play nginx: 1"}
+
+
+def test_errors_stay_if_no_other_host_can_play_the_lab(room: Room) -> None:
+    a = FakeHost("a", verdicts={"stop-apiserver": "error", "kill-etcd-member": "error"})
+    room.play(FakeCluster(a))
+    assert [verdict for *_, verdict in room.heard.runs] == ["error", "error"]
+    assert room.said("played again") == []
 
 
 def test_the_rest_of_a_lab_goes_from_a_host_that_is_set_aside_to_another(tmp_path: Path) -> None:
@@ -178,7 +216,8 @@ def test_the_rest_of_a_lab_goes_from_a_host_that_is_set_aside_to_another(tmp_pat
     cluster = FakeCluster(a, b, acts={2: lambda: cluster.add(FakeHost("c"))})
     room.play(cluster)
     assert "stop haproxy" in a.did
-    assert [verdict for *_, verdict in room.heard.runs] == ["error", "error", "pass", "pass"]
+    assert [verdict for *_, verdict in room.heard.runs] == ["error", "error", *["pass"] * 4]
+    assert set(verdicts(room).values()) == {"pass"}
     assert room.heard.ends == {"haproxy": BUILT}
     assert room.said("not used") == ["host b is not used: later"]
 
@@ -427,9 +466,26 @@ def test_a_run_that_cannot_be_read_does_not_count_and_ends_nothing(
     assert {(lab, cell, seed) for lab, cell, seed, _ in room.heard.runs} == RUNS - {
         ("haproxy", "stop-apiserver", 7)
     }
-    assert set(room.said("does not count")) == {
-        "host a: the run stop-apiserver-7 of haproxy does not count: the run has changed on its way from the host"
-    }
+    why = "the run stop-apiserver-7 does not count: the run has changed on its way from the host"
+    assert set(room.said("does not count")) == {f"host a, lab haproxy: {why}"}
+    # and the cell says it, too
+    assert room.heard.ends == {"haproxy": replace(BUILT, why=why), "nginx": BUILT}
+
+
+def test_an_interrupt_does_not_wait_for_a_host_that_hangs(room: Room) -> None:
+    a, b = FakeHost("a"), FakeHost("b")
+
+    def interrupt() -> None:
+        b.answer = gone  # type: ignore[method-assign]
+        raise KeyboardInterrupt
+
+    def gone(act: object, *args: object) -> object:
+        raise HostGone("b")
+
+    assert room.play(FakeCluster(a, b, acts={1: interrupt}))
+    assert "forget haproxy" in a.did
+    assert room.said("does not answer") == ["host b does not answer; the next command removes its labs"]
+    assert len(room.clock.slept) < 70
 
 
 def test_components_from_a_checkout_stay_on_this_host(tmp_path: Path) -> None:
@@ -441,6 +497,45 @@ def test_components_from_a_checkout_stay_on_this_host(tmp_path: Path) -> None:
         pytest.skip("the folder is no checkout")
     with pytest.raises(BadUsage, match="components from a checkout on this host: etcd"):
         room.play(FakeCluster(FakeHost("a")))
+
+
+def test_a_host_fetches_what_it_lacks_from_another_before_it_plays(room: Room) -> None:
+    a, b = (
+        FakeHost("a", lacks=[("bundles/one", "bundles/two"), ("boxes/three",)]),
+        FakeHost("b", has={"bundles/two": 5}),
+    )
+    room.play(FakeCluster(a, b))
+    require_all_once(room)
+    # nobody has the box
+    assert a.did[:3] == ["receive bundles/two 0", "accept bundles/two", "play haproxy: 2"]
+    assert room.said("fetch") == ["host a: fetch bundles/two (0 kB) from b"]
+
+
+def test_a_host_of_another_architecture_has_nothing_to_give(room: Room) -> None:
+    a = FakeHost("a", lacks=[("bundles/one",)])
+    b = FakeHost("b", facts=replace(FACTS, architecture="arm64", state="b"), has={"bundles/one": 5})
+    room.play(FakeCluster(a, b))
+    require_all_once(room)
+    assert a.did[0] == "play haproxy: 2"
+
+
+def test_a_host_that_dies_while_it_fetches_is_no_loss(room: Room) -> None:
+    a, b = FakeHost("a", lacks=[("boxes/one",)]), FakeHost("b", has={"boxes/one": 10**12})
+    cluster = FakeCluster(a, b)
+    cluster._acts = {2: lambda: cluster.lose("a")}
+    room.play(cluster)
+    require_all_once(room)
+    assert room.said("is gone") == ["host a is gone; it was playing the lab haproxy"]
+
+
+def test_an_interrupt_while_a_host_fetches_removes_what_has_arrived(room: Room) -> None:
+    a, b = FakeHost("a", lacks=[("boxes/one",)]), FakeHost("b", has={"boxes/one": 10**12})
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    assert room.play(FakeCluster(a, b, acts={2: interrupt}))
+    assert a.did[-1] == "discard boxes/one" and not any(act.startswith("play") for act in a.did)
 
 
 def test_hosts_that_can_play_are_counted(room: Room) -> None:
