@@ -15,6 +15,7 @@ from halab.cli.drill_benchmark import benchmark
 from halab.cli.drill_prove import prove, reset_named, seed_option
 from halab.cli.options import CommandGroup, file_option, json_option, lab_dir_of, print_json
 from halab.errors import ExitCode, HalabError
+from halab.printable import counted
 
 if TYPE_CHECKING:
     from halab.drill.course import Course
@@ -139,19 +140,22 @@ def hint(file: Path, as_json: bool) -> None:
 
     lab_dir = lab_dir_of(file)
     view, shown = play.hint(lab_dir)
-    lines = [play.text_filler(lab_dir, view.attempt)(shown.text), f"({shown.cost} points)"]
+    lines = [play.text_filler(lab_dir, view.attempt)(shown.text), f"({counted(shown.cost, 'point')})"]
     _show(lab_dir, view, lines, as_json=as_json)
 
 
-@drill_command.command("check")
+# an argument is refused below, with the command that its user means
+@drill_command.command("check", context_settings={"allow_extra_args": True})
+@click.pass_context
 @file_option
 @click.option(
     "--final", "is_final", is_flag=True, help="End the drill with the points that are reached now."
 )
 @json_option
-def check(file: Path, is_final: bool, as_json: bool) -> int:
+def check(context: click.Context, file: Path, is_final: bool, as_json: bool) -> int:
     """Check the tasks and show the state of each.
 
+    This is for learners; authors check a drill file with `halab drill prove FILE`.
     If every task is done or has no tries left, or if something happened that must not happen, the drill ends, and halab
     restores the lab. Exit code: 0 the drill is passed, 1 it failed or a task is not done yet, 3 what is left could not
     be checked, or the drill could not be graded.
@@ -165,6 +169,11 @@ def check(file: Path, is_final: bool, as_json: bool) -> int:
     from halab.cli.console import progress
     from halab.drill import play
 
+    if context.args:
+        raise click.UsageError(
+            "a check has no arguments: it is about the drill that is running; "
+            f"`halab drill prove {context.args[0]}` checks a drill file"
+        )
     lab_dir = lab_dir_of(file)
     view = play.check(lab_dir, progress(), is_final=is_final)
     fill = play.text_filler(lab_dir, view.attempt)

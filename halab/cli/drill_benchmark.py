@@ -66,10 +66,13 @@ def benchmark(
         raise click.UsageError("--responder needs a command, and --limit a time above 0")
     lab_dir = lab_dir_of(file)
 
-    respond = benchmarking.Responder(command, limit_seconds).respond
+    program = benchmarking.Responder(command, limit_seconds)
+    program.require(lab_dir)
     made: list[ResponderAttempt] = []
     with reset_named(lab_dir):
-        for each in benchmarking.benchmark(lab_dir, names, respond, progress(), count=count, seed=seed):
+        for each in benchmarking.benchmark(
+            lab_dir, names, program.respond, progress(), count=count, seed=seed
+        ):
             made.append(each)
             if not as_json:
                 echo("\n".join(_lines(each)), err=True)

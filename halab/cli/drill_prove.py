@@ -109,5 +109,5 @@ def reset_named(lab_dir: LabDir) -> Iterator[None]:
     except BaseException as error:
         is_named = isinstance(error, HalabError) and "halab drill reset" in (error.hint or "")
         if lab_dir.work.has_drill and not is_named:
-            echo("a drill is running; `halab drill reset` ends it and restores the lab", err=True)
+            echo("`halab drill reset` ends the drill and restores the lab", err=True)
         raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from halab.config.quantities import format_duration
 from halab.drill import briefing
+from halab.printable import counted
 
 if TYPE_CHECKING:
     from halab.drill.attempt import Outcome
@@ -36,11 +37,11 @@ def start_lines(view: View, fill: FillText) -> Iterator[str]:
         yield "Must not happen (the drill fails at once)"
         yield from (f"  - {briefing.VIOLATIONS[name]}" for name in view.grade.violations)
     for number, hint in enumerate(view.hints, 1):
-        yield from _section(f"Hint {number} ({hint.cost} points)", fill(hint.text))
+        yield from _section(f"Hint {number} ({counted(hint.cost, 'point')})", fill(hint.text))
     yield ""
     following = briefing.next_hint_in_words(view)
     shown = f"{len(view.hints)} of {len(drill.hints)} hints shown{f'; {following}' if following else ''}"
-    yield f"{format_duration(view.seconds)} so far; {shown}"
+    yield f"{format_duration(round(view.seconds))} so far; {shown}"
 
 
 def task_lines(view: View, fill: FillText) -> Iterator[str]:

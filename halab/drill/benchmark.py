@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,8 @@ from halab.drill import attempt as attempts
 from halab.drill import briefing, library, play
 from halab.drill.attempt import Attempt, Outcome
 from halab.drill.play import REAL_DEPS, DrillDeps, View
-from halab.errors import HalabError, TimedOut, Unable
+from halab.errors import BadUsage, HalabError, TimedOut, Unable
+from halab.lifecycle import lab as labs
 from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
 
@@ -72,6 +74,17 @@ class Responder:
     command: Sequence[str]
     limit_seconds: float
 
+    def require(self, lab_dir: LabDir) -> None:
+        """Raise BadUsage if there is no such program: the lab would be restored and broken for nothing."""
+        program = self.command[0]
+        # with a slash, it is a path in the folder in which it runs
+        place = str(_folder(lab_dir) / program) if "/" in program else program
+        if shutil.which(place) is None:
+            raise BadUsage(
+                f"no such program: {program}",
+                hint="a responder is an executable file in the folder of the lab (./NAME), or a program in PATH",
+            )
+
     def respond(self, lab_dir: LabDir, briefing: str, log: Path) -> Response:
         """Run the command to its end, or to its time limit. What it prints is in the log."""
         begun = time.monotonic()
@@ -82,7 +95,7 @@ class Responder:
                 self.command,
                 timeout_seconds=self.limit_seconds,
                 input=briefing,
-                cwd=lab_dir.file.absolute().parent,
+                cwd=_folder(lab_dir),
                 env=os.environ,
                 log=log,
                 check=False,
@@ -107,10 +120,11 @@ def benchmark(
 
     With `seed`, the attempts at a drill have the seeds from that one on; without it, random ones.
 
-    Raises BadUsage or BadFile before the first attempt if a drill cannot be read, and the error of a lab that cannot be
-    restored.
+    Raises BadUsage or BadFile before the first attempt if a drill cannot be read, LabProblem if the lab is not up, and
+    the error of a lab that cannot be restored.
     """
     known_names = [library.find(name).name for name in names]
+    labs.existing(lab_dir)
     for name, known_name in zip(names, known_names, strict=True):
         for number in range(count):
             used = secrets.randbelow(10**6) if seed is None else seed + number
@@ -157,6 +171,10 @@ def _score(drill: str, made: Sequence[ResponderAttempt]) -> Score:
 
 def _briefing(lab_dir: LabDir, view: View) -> str:
     return json.dumps(briefing.as_data(view, play.text_filler(lab_dir, view.attempt)), indent=2) + "\n"
+
+
+def _folder(lab_dir: LabDir) -> Path:
+    return lab_dir.file.absolute().parent
 
 
 def _log(lab_dir: LabDir, attempt: Attempt) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -179,7 +179,12 @@ def of_checks(results: Sequence[CheckResult] | None, error: str | None) -> Findi
 
 def is_right(task: Task, answer: str) -> bool:
     """True for a right answer, whatever its case and the space around it."""
-    return _plain(answer) in map(_plain, task.answer or ())
+    return is_among(answer, task.answer or ())
+
+
+def is_among(answer: str, answers: Iterable[str]) -> bool:
+    """True if an answer is the same as one of these, whatever its case and the space around it."""
+    return _plain(answer) in map(_plain, answers)
 
 
 def _plain(text: str) -> str:

@@ -20,7 +20,7 @@ from halab.config.quantities import format_duration
 from halab.drill import attempt as attempts
 from halab.drill import lab_actions, library, machine_names, observer, recording, violations
 from halab.drill.attempt import Attempt, Ending, Outcome, Phase
-from halab.drill.grade import Finding, Grade, Sighting, TaskState, grade, is_right
+from halab.drill.grade import Finding, Grade, Sighting, TaskState, grade, is_among, is_right
 from halab.drill.lab_actions import InjectedBreak
 from halab.drill.library import DrillScript
 from halab.errors import BadFile, BadUsage, Corrupted, HalabError, LabProblem
@@ -200,7 +200,8 @@ def check(
 def answer(lab_dir: LabDir, name: str, text: str, *, deps: DrillDeps = REAL_DEPS) -> tuple[View, bool]:
     """Answer a question. Return the attempt, and True if the answer is right.
 
-    Raises BadUsage if the task is no question or is answered already.
+    Raises BadUsage, and counts no try, if the task is no question or is answered already, and if the answer is empty or
+    was given before.
     """
     with _running(lab_dir, "drill answer") as attempt:
         view = _view(lab_dir, attempt, deps)
@@ -218,6 +219,11 @@ def answer(lab_dir: LabDir, name: str, text: str, *, deps: DrillDeps = REAL_DEPS
             raise BadUsage(f"the task {name} is answered already")
         if result.state is TaskState.CLOSED:
             raise BadUsage(f"the task {name} is closed: {result.seen}")
+        if not text.strip():
+            raise BadUsage("an answer is missing; nothing was counted")
+        if is_among(text, attempt.answers.get(name, ())):
+            # for example after a double click
+            raise BadUsage(f"this answer to {name} was wrong before; it was not counted again")
         right = is_right(task, text)
         attempt = attempt.answered(name, text, view.seconds, is_right=right)
         attempts.save(lab_dir.work, attempt)

@@ -73,11 +73,12 @@ def prove_all(
     The solution is tried `times` times. A drill with parts is proved with several seeds, until every part was drawn;
     with `seed`, only with that.
 
-    Raises BadUsage or BadFile before the first one if a drill cannot be read, and the error of a lab that cannot be
-    restored.
+    Raises BadUsage or BadFile before the first one if a drill cannot be read, LabProblem if the lab is not up, and the
+    error of a lab that cannot be restored.
     """
     scripts = [library.find(name) for name in names]
     labs.require_no_drill(lab_dir)
+    labs.existing(lab_dir)
     prover = _Prover(lab_dir, progress, deps, act)
     for name, script, used in _planned(names, scripts, seed):
         trials: list[ProofAttempt] = []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from halab import files
 from halab.config import kubeadm_patches, kubernetes, lab_rules, own_file, yaml_source
 from halab.config.kubernetes import Release
 from halab.config.lab import AUTO, LabFile, ProviderKind
@@ -327,7 +328,8 @@ def locked(lab_dir: LabDir, doing: str, *, despite: Unfinished = Unfinished.NOTH
             f"the lab {lab_dir.name} is in use: {by}", hint="wait until it ends, or interrupt it"
         ) from error
     try:
-        holder.write_text(doing + "\n")
+        with files.writing(holder):
+            holder.write_text(doing + "\n")
         name = restoring(lab_dir)
         if name and Unfinished.RESTORE not in despite:
             raise LabProblem(

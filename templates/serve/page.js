@@ -31,6 +31,15 @@ function put(name, html) {
   }
 }
 
+// When a command of halab ends, what the page said before is out of date: the answer to somebody who could not wait.
+let wasBusy = false;
+
+function clearAfterCommand() {
+  const isBusy = Boolean(document.querySelector('[aria-disabled="true"], .job.running'));
+  if (wasBusy && !isBusy) tell("", true);
+  wasBusy = isBusy;
+}
+
 let isLost = false;
 
 function lost(text) {
@@ -47,6 +56,7 @@ events.onmessage = (event) => {
     tell("", true);
   }
   for (const [name, html] of Object.entries(JSON.parse(event.data))) put(name, html);
+  clearAfterCommand();
 };
 events.addEventListener("end", () => {
   events.close();

@@ -6,6 +6,7 @@ The server is real, the lab is not: its probes and its drill are scripted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from halab.drill.grade import TaskState
 from halab.gameday import book
 from halab.scenario.record import game_day_events
 from halab.scenario.record.events import Sample
+from halab.serve.jobs import Job
 from halab.serve.server import Serving, serving
 
 LOOK = (Path(__file__).parent / "look.js").read_text()
@@ -123,6 +125,26 @@ def test_a_drill_is_seen_hinted_checked_and_passed_with_the_mouse(
     browser.wait("document.querySelector('.pill.good')")
     assert browser.text(".verdict") == "Passed"
     assert browser.errors == []
+
+
+def test_what_a_page_said_while_halab_was_busy_goes_when_halab_has_finished(
+    room: ServeRoom, served: Serving, browser: Browser
+) -> None:
+    room.start()
+    browser.open(learner_of(served))
+    browser.wait("document.getElementById('hint')")
+    lab = served.site.labs["ha"]
+    running = Job("Checking the tasks", ("drill", "check"), is_secret=False)
+    lab.jobs.last = running
+    lab.wake()
+    browser.wait("document.querySelector('#hint[aria-disabled]')")
+    browser.click("#hint")
+    browser.wait("document.getElementById('message').innerText.startsWith('halab is still busy')")
+    lab.jobs.last = replace(running, code=1)
+    lab.wake()
+    browser.wait("document.getElementById('message').innerText === ''")
+    browser.click("#hint")
+    browser.wait("document.querySelectorAll('.hints li').length === 1")
 
 
 def test_a_drill_is_done_with_the_keyboard_alone(room: ServeRoom, served: Serving, browser: Browser) -> None:

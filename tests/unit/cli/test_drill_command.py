@@ -379,7 +379,7 @@ def test_an_interrupted_start_names_the_command_that_puts_the_lab_back(
 ) -> None:
     room.errors["break"] = KeyboardInterrupt()
     assert main(["drill", "start", "./mine.yml"]) == 130
-    assert "`halab drill reset` ends it" in capsys.readouterr().err
+    assert "`halab drill reset` ends the drill" in capsys.readouterr().err
     assert main(["drill", "reset"]) == 0
     assert not room.work.attempt.exists()
 
@@ -393,7 +393,7 @@ def test_an_end_that_cannot_be_shown_names_the_command_that_puts_the_lab_back(
     assert main(["drill", *words]) == 3
     shown = capsys.readouterr().err
     assert "but lab.yml now names 10.9.8.0/24" in shown
-    assert "`halab drill reset` ends it and restores the lab" in shown
+    assert "`halab drill reset` ends the drill and restores the lab" in shown
 
 
 def test_a_drill_starts_although_the_history_cannot_be_read(room: DrillRoom, capsys: Shown) -> None:
@@ -510,8 +510,46 @@ def test_a_benchmark_without_a_usable_responder_is_a_usage_error(
     assert room.did == []
 
 
-def test_a_responder_that_does_not_exist_names_the_way_to_restore_the_lab(
+@pytest.mark.parametrize("program", ["./no-such-program", "no-such-program", "./mine.yml"])
+def test_a_responder_that_does_not_exist_is_refused_before_the_lab_is_broken(
+    program: str, room: DrillRoom, capsys: Shown
+) -> None:
+    assert main(["drill", "benchmark", "./mine.yml", "--responder", f"{program} --fast"]) == 2
+    assert f"no such program: {program}" in capsys.readouterr().err
+    assert room.did == []
+
+
+def test_a_responder_that_cannot_be_run_names_the_way_to_restore_the_lab(
     room: DrillRoom, capsys: Shown
 ) -> None:
-    assert main(["drill", "benchmark", "./mine.yml", "--responder", "./no-such-program"]) == 3
+    program = room.folder / "responder"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    assert main(["drill", "benchmark", "./mine.yml", "--responder", "./responder"]) == 3
     assert "halab drill reset" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["prove", "--all"], ["benchmark", "unreachable-api", "--responder", "true"]]
+)
+def test_without_a_lab_one_error_is_enough(words: list[str], room: DrillRoom, capsys: Shown) -> None:
+    (room.folder / "lab.yml").write_text("name: other\n")
+    assert main(["drill", *words]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("error:") == 1
+    assert "hint:" in shown.err
+
+
+def test_an_author_who_checks_a_file_is_told_the_command(room: DrillRoom, capsys: Shown) -> None:
+    assert main(["drill", "check", "./mine.yml"]) == 2
+    assert "`halab drill prove ./mine.yml` checks a drill file" in capsys.readouterr().err
+
+
+def test_a_cost_of_one_point_is_one_point(room: DrillRoom, capsys: Shown) -> None:
+    room.write(DRILL.replace("cost: 5", "cost: 1"))
+    started(capsys)
+    assert main(["drill", "hint"]) == 0
+    assert "(1 point)" in capsys.readouterr().out
+    main(["drill", "status"])
+    assert "Hint 1 (1 point)" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from halab.drill import attempt as attempts
 from halab.drill import play
 from halab.drill.attempt import Ending, Phase
 from halab.drill.grade import Sighting, TaskState, ViolationState
-from halab.errors import BadUsage, Corrupted, LabProblem
+from halab.errors import BadUsage, Corrupted, HostProblem, LabProblem
 from halab.lifecycle import lab as labs
 from halab.lifecycle import versions
 
@@ -225,6 +225,32 @@ def test_a_wrong_answer_costs_a_try_and_a_closed_question_takes_no_more(room: Dr
     assert not answer(room, "cp3")
     with pytest.raises(BadUsage, match="who is closed: no tries left"):
         answer(room, "cp2")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (" CP1 ", "was wrong before; it was not counted again"),
+        ("", "an answer is missing"),
+        (" \t", "an answer is missing"),
+    ],
+)
+def test_an_answer_that_says_nothing_new_costs_no_try(text: str, what: str, room: DrillRoom) -> None:
+    start(room)
+    assert not answer(room, "cp1")
+    with pytest.raises(BadUsage, match=what):
+        answer(room, text)
+    assert answer(room, "cp2")
+    assert play.status(room.lab_dir, deps=room.deps).attempt.answers == {"who": ("cp1", "cp2")}
+
+
+def test_a_full_disk_is_named_and_nothing_is_counted(room: DrillRoom) -> None:
+    start(room)
+    room.work.lock_holder.symlink_to("/dev/full")
+    with pytest.raises(HostProblem, match=f"cannot write {room.work.lock_holder}: No space left") as caught:
+        answer(room, "cp1")
+    assert "disk is full" in str(caught.value.hint)
+    assert play.status(room.lab_dir, deps=room.deps).attempt.answers == {}
 
 
 def test_a_machine_may_be_answered_by_its_host_name(room: DrillRoom) -> None:

@@ -229,15 +229,13 @@ def test_a_command_that_the_end_interrupts_says_on_the_terminal_what_is_left_to_
     lab.jobs.last = Job("Starting a drill", [], True)
 
     def stop() -> None:
-        lab.jobs.last = Job(
-            "Starting a drill", [], True, 130, "a drill is running; `halab drill reset` ends it"
-        )
+        lab.jobs.last = Job("Starting a drill", [], True, 130, "`halab drill reset` ends the drill")
 
     lab.jobs.stop = stop  # type: ignore[method-assign]
     lab.stop()
     assert room.said == [
         "ha: interrupting: Starting a drill",
-        "ha: Starting a drill was interrupted\na drill is running; `halab drill reset` ends it",
+        "ha: Starting a drill was interrupted\n`halab drill reset` ends the drill",
     ]
 
 
