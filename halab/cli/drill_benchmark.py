@@ -13,6 +13,7 @@ from halab.cli.complete import drill_names
 from halab.cli.console import duration, echo, table
 from halab.cli.drill_prove import reset_named, seed_option
 from halab.cli.options import file_option, json_option, lab_dir_of, print_json
+from halab.errors import afterwards
 
 if TYPE_CHECKING:
     from halab.drill.benchmark import ResponderAttempt
@@ -69,17 +70,21 @@ def benchmark(
     program = benchmarking.Responder(command, limit_seconds)
     program.require(lab_dir)
     made: list[ResponderAttempt] = []
-    with reset_named(lab_dir):
+
+    def show() -> None:
+        if as_json and made:
+            print_json([benchmarking.as_data(each) for each in made])
+        elif made:
+            _print_scores(made)
+
+    # after Ctrl-C or an error, too: an attempt takes minutes
+    with reset_named(lab_dir), afterwards(show):
         for each in benchmarking.benchmark(
             lab_dir, names, program.respond, progress(), count=count, seed=seed
         ):
             made.append(each)
             if not as_json:
                 echo("\n".join(_lines(each)), err=True)
-    if as_json:
-        print_json([benchmarking.as_data(each) for each in made])
-    else:
-        _print_scores(made)
     return exit_code([str(each.verdict) for each in made])
 
 

@@ -12,7 +12,7 @@ import click
 from halab.cli.complete import drill_names
 from halab.cli.console import echo
 from halab.cli.options import file_option, json_option, lab_dir_of, print_json
-from halab.errors import HalabError
+from halab.errors import HalabError, afterwards
 
 if TYPE_CHECKING:
     from halab.drill.prove import Proof
@@ -60,15 +60,19 @@ def prove(
         raise click.UsageError("name drills, or use --all")
     lab_dir = lab_dir_of(file)
     proofs: list[Proof] = []
-    with reset_named(lab_dir):
+
+    def show() -> None:
+        if as_json and proofs:
+            print_json([_as_data(proof) for proof in proofs])
+
+    # after Ctrl-C or an error, too: a proof takes minutes
+    with reset_named(lab_dir), afterwards(show):
         for proof in proving.prove_all(
             lab_dir, names or library.names(), progress(), seed=seed, times=times
         ):
             proofs.append(proof)
             if not as_json:
                 echo("\n".join(_lines(proof)))
-    if as_json:
-        print_json([_as_data(proof) for proof in proofs])
     return exit_code([str(proof.verdict) for proof in proofs])
 
 

@@ -43,9 +43,10 @@ def _hint(lab: ServedLab, form: Form) -> Answer:
     """Show the next hint, unless another browser has just shown it: it costs points."""
     if lab.jobs.is_busy:
         return _BUSY
-    if form.get("shown") != str(len(lab.deps.attempt(lab.lab_dir).hints)):
-        return Answer("somebody else has just asked for this hint")
-    lab.deps.hint(lab.lab_dir)
+    with lab.acting:
+        if form.get("shown") != str(len(lab.deps.attempt(lab.lab_dir).hints)):
+            return Answer("somebody else has just asked for this hint")
+        lab.deps.hint(lab.lab_dir)
     return Answer()
 
 
@@ -55,7 +56,8 @@ def _answer(lab: ServedLab, form: Form) -> Answer:
         return _BUSY
     if not text:
         return Answer("write an answer first", is_good=False)
-    view, is_right = lab.deps.answer(lab.lab_dir, form.get("task", ""), text[:_MOST_CHARACTERS])
+    with lab.acting:
+        _, is_right = lab.deps.answer(lab.lab_dir, form.get("task", ""), text[:_MOST_CHARACTERS])
     return Answer("right" if is_right else "wrong", is_right)
 
 

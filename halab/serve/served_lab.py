@@ -104,6 +104,8 @@ class ServedLab:
         self._say = say
         self.deps = deps
         self._lock = threading.Lock()
+        # hints and answers of several browsers come one after another
+        self.acting = threading.Lock()
         self._wake = threading.Event()
         self._is_stopping = False
         self._drill = _Drill()

@@ -68,12 +68,20 @@ events.onerror = () => {
     : "No connection to halab serve. This page is out of date.");
 };
 
+// What was sent last: a double click is one click.
+const DOUBLE_MILLISECONDS = 500;
+let lastSent = "";
+
 document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
   const button = event.submitter;
   if (button && button.dataset.ask && !window.confirm(button.dataset.ask)) return;
   const body = new URLSearchParams(new FormData(form));
+  const sent = `${form.getAttribute("action")} ${body}`;
+  if (sent === lastSent) return;
+  lastSent = sent;
+  setTimeout(() => { lastSent = ""; }, DOUBLE_MILLISECONDS);
   body.set("token", document.body.dataset.token);
   try {
     const response = await fetch(form.getAttribute("action"), { method: "POST", body });

@@ -127,6 +127,23 @@ def test_a_drill_is_seen_hinted_checked_and_passed_with_the_mouse(
     assert browser.errors == []
 
 
+def test_a_double_click_is_one_click(room: ServeRoom, served: Serving, browser: Browser) -> None:
+    room.start()
+    browser.open(learner_of(served))
+    browser.wait("document.getElementById('hint')")
+    browser.run("(() => { const hint = document.getElementById('hint'); hint.click(); hint.click(); })()")
+    browser.wait("document.querySelectorAll('.hints li').length === 1")
+    browser.click("#answer-who")
+    browser.type("cp1")
+    browser.run(
+        "(() => { const send = document.getElementById('send-who'); send.click(); send.click(); })()"
+    )
+    browser.wait("document.getElementById('message').innerText === 'wrong'")
+    assert "1 try left" in browser.text(".tasks")
+    assert browser.text("#message") == "wrong"
+    assert len(play.status(room.drill.lab_dir, deps=room.drill.deps).hints) == 1
+
+
 def test_what_a_page_said_while_halab_was_busy_goes_when_halab_has_finished(
     room: ServeRoom, served: Serving, browser: Browser
 ) -> None:
@@ -143,6 +160,8 @@ def test_what_a_page_said_while_halab_was_busy_goes_when_halab_has_finished(
     lab.jobs.last = replace(running, code=1)
     lab.wake()
     browser.wait("document.getElementById('message').innerText === ''")
+    # a click that follows at once counts as a double click
+    browser.run("new Promise((done) => setTimeout(done, 600))")
     browser.click("#hint")
     browser.wait("document.querySelectorAll('.hints li').length === 1")
 

@@ -510,6 +510,28 @@ def test_a_benchmark_without_a_usable_responder_is_a_usage_error(
     assert room.did == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["benchmark", "./mine.yml", "--responder", "true", "--attempts", "9", "--json"],
+        ["prove", "./mine.yml", "unreachable-api", "--json"],
+    ],
+)
+def test_what_has_ended_before_an_interruption_is_printed(
+    words: list[str], room: DrillRoom, capsys: Shown
+) -> None:
+    def interrupt() -> None:
+        # the first attempt has ended, or all of the first drill
+        if room.did.count("break") == (2 if words[0] == "benchmark" else 5):
+            raise KeyboardInterrupt
+
+    room.during["break"] = interrupt
+    assert main(["drill", *words]) == 130
+    shown = capsys.readouterr()
+    assert [each["drill"] for each in json.loads(shown.out)] == ["mine"]
+    assert "`halab drill reset` ends the drill" in shown.err
+
+
 @pytest.mark.parametrize("program", ["./no-such-program", "no-such-program", "./mine.yml"])
 def test_a_responder_that_does_not_exist_is_refused_before_the_lab_is_broken(
     program: str, room: DrillRoom, capsys: Shown

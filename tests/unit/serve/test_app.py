@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import pytest
 from support.drill_room import DRILL
@@ -12,10 +16,13 @@ from support.serve_room import ScriptedJobs, ServeRoom, Visitor, events_of
 from halab.config.drill import Violation
 from halab.drill import play
 from halab.drill.grade import Sighting, TaskState, ViolationState
-from halab.serve import pages
+from halab.drill.play import View
+from halab.lifecycle.lab import LabDir
+from halab.serve import learner_acts, pages
 from halab.serve.app import Site
 from halab.serve.auth import PageAccess
 from halab.serve.jobs import Job
+from halab.serve.learner_acts import Answer
 from halab.serve.served_lab import ServedLab
 
 SECRETS = ("hold-static-pod", "restore", "Look.", "It was", "mine")
@@ -192,6 +199,34 @@ def test_no_more_hints_is_said_in_words(learner: Visitor, access: PageAccess) ->
     answer = learner.act(access, "hint", shown="2")
     assert not answer["is_good"]
     assert "no more hints" in answer["message"]
+
+
+def test_two_browsers_that_ask_for_a_hint_at_the_same_time_pay_once(
+    drilled: ServedLab, room: ServeRoom
+) -> None:
+    is_in, is_out, others = Event(), Event(), Event()
+
+    def slow(lab_dir: LabDir) -> object:
+        is_in.set()
+        assert is_out.wait(10)
+        return room.deps.hint(lab_dir)
+
+    def watched(lab_dir: LabDir) -> View:
+        if is_in.is_set():
+            others.set()
+        return room.deps.attempt(lab_dir)
+
+    drilled.deps = replace(drilled.deps, hint=slow, attempt=watched)
+    ask = partial(learner_acts.ACTS["hint"], drilled, {"shown": "0"})
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(ask)
+        assert is_in.wait(10)
+        second = pool.submit(ask)
+        assert not others.wait(0.1)
+        is_out.set()
+    assert first.result() == Answer()
+    assert second.result().message == "somebody else has just asked for this hint"
+    assert len(room.deps.attempt(room.drill.lab_dir).hints) == 1
 
 
 def test_an_answer_is_right_or_wrong(learner: Visitor, access: PageAccess) -> None:
