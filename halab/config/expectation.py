@@ -258,14 +258,15 @@ class ProbeExpectation(_Expectation):
 
     @property
     def fault_seconds(self) -> float:
-        """How long its fault must last for an outage of the bound's length to be possible; 0 if there is no such bound.
+        """How long its fault must last, so that a short fault cannot meet the bound; 0 if there is no such bound.
 
-        The heal of a fault ends outages, so a short fault would meet any bound. The end of a heal ends no outage.
+        The heal of a fault ends outages, so a short fault would meet any upper bound. It does not meet a lower bound.
+        The end of a heal ends no outage.
         """
         bounds = self.longest_outage
         if bounds is None or self.during is None or is_of_heal(self.during):
             return 0.0
-        return bounds.least if math.isinf(bounds.most) else bounds.most
+        return bounds.least if bounds.least or math.isinf(bounds.most) else bounds.most
 
     @property
     def shows_a_fault(self) -> bool:

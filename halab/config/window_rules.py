@@ -1,6 +1,7 @@
 """Check that a fault lasts long enough for the bound on the longest outage while it lasts.
 
-An `expect … within` ends as soon as it is met, so only the waits guarantee how long a fault lasts.
+An `expect … within` ends as soon as it is met, so only the waits guarantee how long a fault lasts. A fault that is over
+at once, such as `kill-process`, is not ended by its heal, so an outage may be longer than the time between the two.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import math
 from collections.abc import Iterator
 
 from halab.config.expectation import ProbeExpectation
+from halab.config.fault_facts import facts_of
 from halab.config.fault_rules import Finding
 from halab.config.lab_traits import LabTraits
 from halab.config.quantities import format_duration
@@ -23,7 +25,7 @@ def problems(scenario: Scenario) -> Iterator[Finding]:
         if not isinstance(step, Expect) or not isinstance(step.expectation, ProbeExpectation):
             continue
         needed, fault = step.expectation.fault_seconds, step.expectation.fault
-        if not needed or fault is None:
+        if not needed or fault is None or not _is_lasting(scenario, fault):
             continue
         played = [lab for lab in labs if not scenario.left_out(index, lab)]
         waits = [(_waited(scenario, fault, lab), lab) for lab in played]
@@ -32,6 +34,12 @@ def problems(scenario: Scenario) -> Iterator[Finding]:
             path = ("steps", index, "expect", "longest_outage")
             is_everywhere = all(seconds == waited for seconds, _lab in waits)
             yield path, _what(scenario, fault, needed, waited, None if is_everywhere else lab)
+
+
+def _is_lasting(scenario: Scenario, fault: str) -> bool:
+    """Whether the heal ends the fault; a name without an inject is reported elsewhere."""
+    kinds = [step.fault for step in scenario.steps if isinstance(step, Inject) and step.name == fault]
+    return any(facts_of(kind).is_lasting for kind in kinds)
 
 
 def _waited(scenario: Scenario, fault: str, lab: LabTraits) -> float:

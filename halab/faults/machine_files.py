@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import difflib
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from halab.config.kubeadm_fields import STATIC_PODS
+from halab.config.loading import listed
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage
-from halab.faults import manifests, scratch, units
+from halab.faults import json_patch, manifests, scratch, units
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-from halab.faults.structured import mapping_of
+from halab.faults.structured import as_yaml, mapping_of, value_of
 
 _WAY_IN = "halab needs it to log in and to heal"
 # Tools that the heal itself uses.
@@ -44,6 +46,8 @@ _SECRET_FILE = re.compile(
 )
 _SECRET_TEXT = re.compile(r"PRIVATE KEY|(key-data|token|password|passwd|secret)[\"']?\s*[:=]", re.IGNORECASE)
 _DIFF_LINES = 200
+# Options of which each says what the new content is.
+_CONTENT = ("text", "replace", "json_patch")
 
 # `put NEW PATH` replaces a file in one step. Some files of a container are mount points, which cannot be replaced.
 _FUNCTIONS = """
@@ -94,10 +98,11 @@ def _replacement(text: str) -> tuple[str, str]:
 
 
 def _require_one_change(options: Mapping[str, str]) -> Iterator[str]:
-    if "text" in options and "replace" in options:
-        yield "edit-file takes text or replace, not both"
-    if not {"text", "replace", "mode", "owner"} & options.keys():
-        yield "edit-file changes nothing: give it text, replace, mode or owner"
+    given = [name for name in _CONTENT if name in options]
+    if len(given) > 1:
+        yield f"edit-file takes only one of {listed(_CONTENT)}"
+    if not given and not {"mode", "owner"} & options.keys():
+        yield f"edit-file changes nothing: give it {', '.join(_CONTENT)}, mode or owner"
     if options.get("create") == "true" and "text" not in options:
         yield "edit-file needs the text of a file that it should create"
 
@@ -124,20 +129,38 @@ def _contents(site: Site, entry: Entry) -> tuple[bytes | None, str | None]:
         manifests.require_untouched(site, entry.machine, pod)
     if current is None and options.get("create") != "true":
         raise BadUsage(f"no such file on {entry.machine}: {path}", hint="`create: true` makes it")
-    if "replace" in options:
-        old, new = _replacement(options["replace"])
+    if "replace" in options or "json_patch" in options:
         try:
             text = (current or b"").decode()
         except UnicodeDecodeError as error:
             raise BadUsage(f"not UTF-8 text on {entry.machine}: {path}") from error
-        if old not in text:
-            raise BadUsage(f"{path} on {entry.machine} does not contain the text to replace: {old}")
-        return current, text.replace(old, new)
+        return current, _replaced(entry, text) if "replace" in options else _patched(entry, text)
     if "text" not in options:
         return current, None
     if current == options["text"].encode() and not {"mode", "owner"} & options.keys():
         raise BadUsage(f"{path} on {entry.machine} has this content already")
     return current, options["text"]
+
+
+def _replaced(entry: Entry, text: str) -> str:
+    old, new = _replacement(entry.options["replace"])
+    if old not in text:
+        path = entry.options["path"]
+        raise BadUsage(f"{path} on {entry.machine} does not contain the text to replace: {old}")
+    return text.replace(old, new)
+
+
+def _patched(entry: Entry, text: str) -> str:
+    """A file of YAML or JSON with the patch applied. Comments are lost."""
+    try:
+        value = json_patch.apply(json_patch.read(entry.options["json_patch"]), value_of(text))
+    except ValueError as error:
+        what = f"the patch does not fit {entry.options['path']} on {entry.machine}"
+        raise BadUsage(
+            f"{what}: {error}", hint="it can change a file with one document of YAML or JSON"
+        ) from error
+    is_json = text.lstrip()[:1] in ("{", "[")
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n" if is_json else as_yaml(value)
 
 
 def _diff(path: str, before: bytes | None, after: str) -> str:
@@ -247,6 +270,12 @@ FAULTS = (
                 example='{"old": "10s", "new": "1s"}',
                 default="",
                 reads=_replacement,
+            ),
+            "json_patch": Option(
+                "for a file of YAML or JSON, a list of operations add, replace, remove and test (RFC 6902)",
+                example='[{"op": "replace", "path": "/maxPods", "value": 5}]',
+                default="",
+                reads=json_patch.read,
             ),
             "mode": Option("the permissions", r"[0-7]{3,4}", "0600", ""),
             "owner": Option(

@@ -7,9 +7,6 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
 
 from halab.clock import NotYet, wait_for
 from halab.config.kubeadm_fields import STATIC_PODS
@@ -19,7 +16,7 @@ from halab.faults import json_patch, processes, scratch
 from halab.faults.fault import Fault, Option
 from halab.faults.journal import Entry
 from halab.faults.site import Site
-from halab.faults.structured import mapping_of, value_of
+from halab.faults.structured import as_yaml, mapping_of, value_of
 
 MANIFESTS = "/etc/kubernetes/manifests"
 # Beside that folder, never inside: the kubelet reads every file there without a leading dot (kubernetes#129364).
@@ -121,14 +118,8 @@ def _edited(entry: Entry, original: str) -> tuple[_Flags, str]:
         except ValueError as error:
             what = f"the patch does not fit the manifest of {options['pod']} on {entry.machine}"
             raise BadUsage(f"{what}: {error}") from error
-        text = _yaml_of(value)
+        text = as_yaml(value)
     return flags, text
-
-
-def _yaml_of(value: Any) -> str:
-    """A manifest as YAML; as JSON, which is YAML too, if other readers of YAML could see another value."""
-    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
-    return text if value_of(text) == value else json.dumps(value, indent=2)
 
 
 def restore(site: Site, entry: Entry, pod: str) -> None:

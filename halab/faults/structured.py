@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+import yaml
+
 from halab.config import yaml_source
 
 _BETWEEN_DOCUMENTS = re.compile(r"^---(?!\S)", re.MULTILINE)
@@ -31,6 +33,12 @@ def documents_of(text: str) -> list[Any]:
             values.append(value)
         line += document.count("\n")
     return values
+
+
+def as_yaml(value: Any) -> str:
+    """A value as YAML; as JSON, which is YAML too, if other readers of YAML could see another value."""
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
+    return text if value_of(text) == value else json.dumps(value, indent=2)
 
 
 def mapping_of(text: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,53 @@ def test_new_content_keeps_the_mode_and_the_heal_restores_everything(machine: Sh
     # healed twice, nothing is harmed
     heal(site, entry)
     assert path.read_bytes() == ORIGINAL
+
+
+PATCH = json.dumps(
+    [
+        {"op": "replace", "path": "/maxPods", "value": 5},
+        {"op": "add", "path": "/featureGates", "value": {"A": True}},
+        {"op": "remove", "path": "/evictionHard"},
+    ]
+)
+
+
+def test_fields_of_a_yaml_file_are_patched_and_comments_come_back_with_the_heal(
+    machine: Shell, site: Site
+) -> None:
+    before = b"# of kubeadm\nmaxPods: 110\nevictionHard: {memory.available: 1M}\nport: 10250\n"
+    machine.path(PATH).write_bytes(before)
+    entry, _ = inject(site, "edit-file", path=PATH, json_patch=PATCH)
+    assert machine.path(PATH).read_text() == "maxPods: 5\nport: 10250\nfeatureGates:\n  A: true\n"
+    heal(site, entry)
+    assert machine.path(PATH).read_bytes() == before
+
+
+def test_a_json_file_stays_json(machine: Shell, site: Site) -> None:
+    machine.path(PATH).write_text(' {"maxPods": 110, "evictionHard": null, "name": "é"}')
+    inject(site, "edit-file", path=PATH, json_patch=PATCH)
+    text = machine.path(PATH).read_text()
+    assert json.loads(text) == {"maxPods": 5, "name": "é", "featureGates": {"A": True}}
+    assert text.startswith('{\n  "maxPods": 5,\n  "name": "é"') and text.endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"maxPods: 110\n", "the path of operation 3 does not exist: remove /evictionHard"),
+        (b"just words\n", "the path of operation 1 does not exist: replace /maxPods"),
+        (b"a: [\n", "malformed YAML"),
+        (b"", "the path of operation 1 does not exist"),
+        (b"\xff", "not UTF-8 text on cp2"),
+    ],
+)
+def test_a_patch_that_does_not_fit_changes_nothing(
+    machine: Shell, site: Site, content: bytes, said: str
+) -> None:
+    machine.path(PATH).write_bytes(content)
+    with pytest.raises(BadUsage, match=re.escape(said)):
+        inject(site, "edit-file", path=PATH, json_patch=PATCH)
+    assert machine.path(PATH).read_bytes() == content
 
 
 def test_a_text_is_replaced_everywhere(machine: Shell, site: Site) -> None:
@@ -235,10 +283,10 @@ def test_a_unit_that_does_not_run_is_not_restarted(machine: Shell) -> None:
         ({"path": "etc/hosts", "text": "x"}, "path: should be the absolute path of a file"),
         ({"path": "/etc/../proc/x", "text": "x"}, "should be the absolute path"),
         ({"path": "/", "text": "x"}, "should be the absolute path"),
-        ({"path": "/etc/hosts"}, "changes nothing: give it text, replace, mode or owner"),
+        ({"path": "/etc/hosts"}, "changes nothing: give it text, replace, json_patch, mode or owner"),
         (
             {"path": "/etc/hosts", "text": "x", "replace": '{"old": "a", "new": ""}'},
-            "text or replace, not both",
+            "takes only one of text, replace or json_patch",
         ),
         (
             {"path": "/etc/hosts", "create": "true", "mode": "0600"},
