@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -15,6 +15,7 @@ from halab.config import kubernetes, remote
 from halab.config.applied import Cni, FileName, Setup, without_repetitions
 from halab.config.component_settings import Components, Sources
 from halab.config.component_versions import COREDNS, ETCD, ComponentVersion
+from halab.config.disks import Disks, mebibytes
 from halab.config.etcd import EtcdSettings
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubernetes import BundleSource
@@ -65,13 +66,6 @@ def _hostname(value: str) -> str:
             f"not {shortened(value)}"
         )
     return value
-
-
-def _mebibytes(value: Any) -> Any:
-    match = re.fullmatch(r"(\d{1,9})\s*([MG])(i?B?)?", value) if isinstance(value, str) else None
-    if not match:
-        raise ValueError(f"should be a size such as 512M or 2G, not {shortened(str(value))}")
-    return int(match[1]) * (1024 if match[2] == "G" else 1)
 
 
 def _network(value: str) -> str:
@@ -155,17 +149,18 @@ def _version(value: str) -> str:
 PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 Memory = Annotated[
-    int, BeforeValidator(_mebibytes), Field(json_schema_extra={"type": "string", "pattern": "^[0-9]+[MG]$"})
+    int, BeforeValidator(mebibytes), Field(json_schema_extra={"type": "string", "pattern": "^[0-9]+[MG]$"})
 ]
 
 
 class Size(Model):
-    """CPUs and memory of the machines of one role."""
+    """CPUs, memory and more disks of the machines of one role."""
 
     example: ClassVar[str] = "{cpus: 2, memory: 2G}"
 
     cpus: int = Field(1, ge=1, le=64)
     memory: Memory = 512
+    disks: Disks = Field((), description="disks beside the one that a machine starts from")
 
 
 class ControlPlaneSize(Size):
@@ -193,6 +188,7 @@ class OneMachine(Model):
 
     cpus: int | None = Field(None, ge=1, le=64)
     memory: Memory | None = None
+    disks: Disks | None = Field(None, description="its disks instead of those of its role; [] for none")
     address: (
         Annotated[ipaddress.IPv4Address, Field(description="inside `network`, which must be a fixed /24")]
         | None

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from halab.config import component_versions, kubernetes
 from halab.config.applied import Cni, Setup
-from halab.config.lab import AUTO, LabFile, OneMachine, Size
+from halab.config.lab import AUTO, LabFile, OneMachine, ProviderKind, Size
 from halab.config.loading import nearest
 from halab.config.roles import FIRST_VIRTUAL, Role, last_byte, machine_names
 from halab.config.targets import kind_of
@@ -26,6 +26,7 @@ def problems(lab: LabFile) -> Iterator[tuple[Path, str]]:
             yield from _size(name, own, role_size(lab, roles[name]))
             yield from _address(lab, ("machines", name, "address"), own.address, name)
             yield from _hostname(lab, name, own.hostname)
+    yield from _disks(lab)
     yield from _address(lab, ("load_balancer", "address"), lab.load_balancer.address)
     yield from _etcd(lab)
     yield from _versions(lab)
@@ -118,6 +119,22 @@ def _size(name: str, own: OneMachine, of_role: Size) -> Iterator[tuple[Path, str
         if value is not None and value < least:
             unit = "M" if field == "memory" else ""
             yield ("machines", name, field), f"should be {least}{unit} or more, not {value}{unit}"
+
+
+def _disks(lab: LabFile) -> Iterator[tuple[Path, str]]:
+    """Sizes of disks that a container cannot have. `provider: auto` means containers."""
+    if lab.provider is ProviderKind.LIBVIRT:
+        return
+    of_roles = {str(key): getattr(lab.machines, key).disks for key in type(lab.machines).model_fields}
+    of_machines = {name: own.disks or () for name, own in lab.machines.by_name.items()}
+    for name, disks in (of_roles | of_machines).items():
+        for index, disk in enumerate(disks):
+            if disk.size is not None:
+                yield (
+                    ("machines", name, "disks", index, "size"),
+                    "a container's disk is a docker volume, which has no size of its own: remove this setting, or "
+                    "write `provider: libvirt`",
+                )
 
 
 def _address(

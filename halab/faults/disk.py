@@ -58,8 +58,15 @@ def _require_own_disk(site: Site, entry: Entry) -> None:
 
 def _fill(site: Site, entry: Entry) -> str:
     _require_own_disk(site, entry)
-    said = site.guests.run(entry.machine, fill_script(scratch.folder(entry)), timeout_seconds=_FILL_SECONDS)
+    said = site.guests.run(entry.machine, fill_script(_folder(site, entry)), timeout_seconds=_FILL_SECONDS)
     return said.output.strip()
+
+
+def _folder(site: Site, entry: Entry) -> str:
+    """A folder on the disk of etcd: the scratch folder, or one beside etcd's data if the lab file gives it a disk."""
+    disks = site.lab.machine(entry.machine).disks
+    has_own = any(disk.mount == ETCD_DATA for disk in disks)
+    return f"{ETCD_DATA}/halab-{entry.id}" if has_own else scratch.folder(entry)
 
 
 def fill_script(folder: str, data: str = ETCD_DATA) -> str:
@@ -83,7 +90,7 @@ echo "$(du -m {folder}/fill | cut -f 1)M were written, and nothing more can be w
 
 
 def _make_room(site: Site, entry: Entry) -> None:
-    site.guests.run(entry.machine, scratch.forget(entry))
+    site.guests.run(entry.machine, f"rm -rf {_folder(site, entry)}; {scratch.forget(entry)}")
 
 
 def _throttle(site: Site, entry: Entry) -> str:

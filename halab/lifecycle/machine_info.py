@@ -14,7 +14,7 @@ from halab.errors import LabProblem
 from halab.machines.host import inventory
 from halab.machines.work import Work
 from halab.printable import shortened
-from halab.topology.lab import Lab
+from halab.topology.lab import Lab, Machine
 
 _FILE = "made.json"
 # The path of the work folder when the lab was built. It differs from the current path after a move or copy.
@@ -201,6 +201,7 @@ def _settings(lab: Lab) -> dict[str, str]:
     sizes = {
         machine.name: f"{machine.cpus} CPUs and {machine.memory_mebibytes} MiB"
         + ("" if machine.hostname == machine.name else f", host name {machine.hostname}")
+        + _disks(lab, machine)
         for machine in lab.machines
     }
     addresses = {f"{_ADDRESS}{machine.name}": str(machine.address) for machine in lab.machines}
@@ -219,6 +220,15 @@ def _settings(lab: Lab) -> dict[str, str]:
         "port of the load balancer": str(lab.load_balancer.port),
         **sizes,
     }
+
+
+def _disks(lab: Lab, machine: Machine) -> str:
+    """`, disks /var/lib/etcd (10240 MiB)`; empty if the lab file gives it none. A container's disk has no size."""
+    has_sizes = lab.provider is ProviderKind.LIBVIRT
+    disks = [
+        f"{disk.mount} ({disk.size_mebibytes} MiB)" if has_sizes else disk.mount for disk in machine.disks
+    ]
+    return f", disks {' and '.join(disks)}" if disks else ""
 
 
 def _choices(lab: Lab) -> Iterator[str]:

@@ -25,11 +25,13 @@ from halab.machines.work import Work
 from halab.printable import counted
 from halab.progress import Progress
 from halab.topology import balancer, balancer_messages, keepalived
-from halab.topology.files import BALANCER_SCRIPT
+from halab.topology.files import BALANCER_SCRIPT, DISKS_SCRIPT, has_disks_script
 from halab.topology.lab import Lab, Machine
 
 # Measured on 2 cores: a node's own set-up takes 2 s, init 8 s.
 _NODE_SECONDS = 180
+# A file system is made in a second; then it gets what the folder has, which may be the unpacked images of the bundle.
+_DISKS_SECONDS = 120
 _INIT_SECONDS = 420
 # A stock box downloads missing packages from its distribution.
 _BASE_SECONDS = 900
@@ -182,7 +184,11 @@ class Provisioner:
         machine = self._lab.machine(name)
         # the machine runs, but an interrupted `up` may have started it a moment ago
         once_it_answers(name, lambda: self._guests.run(name, "true"), self._clock, self._lab.patience)
-        changes = self._scripts.run(name, "base.sh", _BASE_SECONDS) if self._lab.has_stock_box else 0
+        changes = 0
+        if has_disks_script(self._lab, machine):
+            changes += self._scripts.run(name, DISKS_SCRIPT, _DISKS_SECONDS)
+        if self._lab.has_stock_box:
+            changes += self._scripts.run(name, "base.sh", _BASE_SECONDS)
         changes += own_scripts.run(self._lab, machine, When.BEFORE, self._scripts.run)
         if not machine.has_kubelet:
             return changes + self._set_up_balancer(name)
@@ -313,4 +319,9 @@ class Provisioner:
             _NODE_SECONDS
             + (_BASE_SECONDS if self._lab.has_stock_box else 0)
             + (own_scripts.SECONDS if has_own else 0)
+            + (
+                _DISKS_SECONDS
+                if any(has_disks_script(self._lab, each) for each in self._lab.machines)
+                else 0
+            )
         )

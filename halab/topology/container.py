@@ -31,21 +31,32 @@ CAPABILITIES = (
 # The volume of containerd starts as a copy of the image's folder, which has the unpacked images of the bundle.
 _VOLUMES = {"containerd": "/var/lib/containerd", "etcd": "/var/lib/etcd"}
 # containerd's volume is not saved: after a restore it starts from its images, which never change.
-_SAVED = ("etcd",)
+_NOT_SAVED = ("containerd",)
 
 
 def volumes(machine: Machine) -> dict[str, str]:
     """The volumes of a machine → where they are mounted."""
-    if not machine.has_kubelet:
-        return {}
-    return {f"{machine.host_name}-{name}": path for name, path in _VOLUMES.items()}
+    return {f"{machine.host_name}-{name}": path for name, path in _folders(machine).items()}
+
+
+def _folders(machine: Machine) -> dict[str, str]:
+    """The volumes of a machine by their own names → where they are mounted.
+
+    A disk of the lab file is a volume. Where a machine has a volume anyway, it is that one.
+    """
+    always = _VOLUMES if machine.has_kubelet else {}
+    disks = {
+        f"disk{number}": disk.mount
+        for number, disk in enumerate(machine.disks, 1)
+        if disk.mount not in always.values()
+    }
+    return {**always, **disks}
 
 
 def saved_volumes(machine: Machine, snapshot: str) -> dict[str, str]:
     """The volumes of a machine that a snapshot saves → the volumes of the snapshot."""
-    if not machine.has_kubelet:
-        return {}
-    return {f"{machine.host_name}-{name}": f"{machine.host_name}-{name}-at-{snapshot}" for name in _SAVED}
+    saved = [name for name in _folders(machine) if name not in _NOT_SAVED]
+    return {f"{machine.host_name}-{name}": f"{machine.host_name}-{name}-at-{snapshot}" for name in saved}
 
 
 def saved_image(host_name: str, snapshot: str) -> str:

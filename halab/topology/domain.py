@@ -72,6 +72,32 @@ def network_made(xml: str) -> str:
     return "" if label is None else label.get("made", "")
 
 
+@dataclass(frozen=True)
+class DomainDisk:
+    """A disk of a machine beside its first one.
+
+    `file` is its name in the storage pool. The guest sees `serial`, and mounts the disk at `folder`.
+    """
+
+    file: str
+    serial: str
+    size_mebibytes: int
+    folder: str
+
+
+def disks(machine: Machine) -> list[DomainDisk]:
+    """The disks that the lab file gives a machine."""
+    return [
+        DomainDisk(
+            file=f"{machine.host_name}-disk{number}.img",
+            serial=f"halab-disk{number}",
+            size_mebibytes=disk.size_mebibytes,
+            folder=disk.mount,
+        )
+        for number, disk in enumerate(machine.disks, 1)
+    ]
+
+
 def interface(machine: Machine) -> str:
     """The name of the host's interface to a machine: 15 characters at most, and unique among all labs."""
     return f"hl{int(machine.address):08x}"

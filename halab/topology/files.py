@@ -29,6 +29,8 @@ VAGRANTFILE = "Vagrantfile"
 _SIGNATURE_SECONDS = 120
 _BOOT_SECONDS = 300
 BALANCER_SCRIPT = "load-balancer.sh"
+# Only machines with disks of their own have it: it runs first.
+DISKS_SCRIPT = "disks.sh"
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,13 @@ def _vagrantfile(lab: Lab, host: HostValues) -> str:
     )
 
 
-def _domains(lab: Lab, host: HostValues) -> dict[str, dict[str, str]]:
+def _domains(lab: Lab, host: HostValues) -> dict[str, dict[str, Any]]:
     return {
         machine.name: {
             "interface": domain.interface(machine),
             "management_mac": domain.management_mac(lab, machine),
             "description": domain.description(lab, machine, work=host.work, identity=host.identity),
+            "disks": domain.disks(machine),
         }
         for machine in lab.machines
     }
@@ -187,6 +190,10 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
     }
     folder = f"provision/{machine.name}"
     base = {f"{folder}/base.sh": stock.script(lab, machine, values)} if lab.has_stock_box else {}
+    if has_disks_script(lab, machine):
+        base[f"{folder}/{DISKS_SCRIPT}"] = templates.text(
+            "provision/disks.sh.j2", disks=domain.disks(machine), **values
+        )
     if not machine.has_kubelet:
         configuration = balancer.configuration(lab)
         of_address = keepalived.configuration(lab, machine) if lab.virtual_address else None
@@ -228,6 +235,11 @@ def _scripts(lab: Lab, machine: Machine, host: HostValues, patches: Mapping[str,
 def balancer_script(machine: Machine) -> str:
     """The script that lets a load balancer run with the servers of the lab."""
     return f"provision/{machine.name}/{BALANCER_SCRIPT}"
+
+
+def has_disks_script(lab: Lab, machine: Machine) -> bool:
+    """Whether a script mounts the machine's disks. The engine mounts those of a container."""
+    return lab.provider is ProviderKind.LIBVIRT and bool(machine.disks)
 
 
 def guest_proxies(lab: Lab, proxies: Mapping[str, str]) -> dict[str, str]:

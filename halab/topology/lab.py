@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from halab.config import component_versions, kubernetes, lab_rules
 from halab.config.applied import Cni, Setup
 from halab.config.component_versions import ETCD
+from halab.config.disks import Disk
 from halab.config.etcd import Topology
 from halab.config.kubeadm import Kubeadm
 from halab.config.kubeadm_fields import STATIC_PODS
@@ -28,7 +29,7 @@ KUBEADM_LIVENESS_FAILURES = 8
 @dataclass(frozen=True)
 class Machine:
     """One VM or container. `host_name` is its name at the provider, unique on the host. `name` is what halab calls it,
-    and `hostname` what the machine itself, Kubernetes and etcd call it.
+    and `hostname` what the machine itself, Kubernetes and etcd call it. It starts from a disk that is not in `disks`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Machine:
     pods: IPv4Network
     cpus: int
     memory_mebibytes: int
+    disks: tuple[Disk, ...] = ()
 
     @property
     def is_node(self) -> bool:
@@ -95,9 +97,8 @@ class Lab:
     def balancer(self) -> Machine:
         """The first load balancer; the user's own files use this name. Raises LookupError if no machine is one."""
         if not self.balancers:
-            kind = self.load_balancer.kind
             raise LookupError(
-                f"lab.balancer does not exist: with kind {kind}, no machine is a load balancer"
+                f"lab.balancer does not exist: with kind {self.load_balancer.kind}, no machine is a load balancer"
             )
         return self.balancers[0]
 
@@ -326,7 +327,7 @@ def plan(
         kubeadm=written.kubeadm,
         cni=written.cni,
         setup=written.setup,
-        # `auto` is KVM: before anything is made, the doctor proves that a guest boots with it
+        # `auto` is KVM: the doctor proves first that a guest boots with it
         acceleration=Acceleration.TCG if written.accel is Acceleration.TCG else Acceleration.KVM,
     )
 
@@ -345,4 +346,5 @@ def _machine(written: LabFile, name: str, role: Role, network: IPv4Network) -> M
         pods=IPv4Network((int(pods) + (address.packed[-1] << 8), 24)),
         cpus=(own and own.cpus) or of_role.cpus,
         memory_mebibytes=(own and own.memory) or of_role.memory,
+        disks=of_role.disks if own is None or own.disks is None else own.disks,
     )

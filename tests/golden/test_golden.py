@@ -230,6 +230,17 @@ vrrp_instance VI_1 {
         provider=ProviderKind.LIBVIRT,
         host=replace(HOST, base="bento/ubuntu-24.04", proxies={"https_proxy": "http://proxy.example:3128"}),
     ),
+    Case(
+        "disks",
+        "provider: libvirt\ncontrol_planes: 2\ndisk_cache: unsafe\nmachines:\n"
+        "  cp: {disks: [{mount: /var/lib/etcd, size: 512M}, {mount: /srv/data}]}\n  cp2: {disks: []}\n",
+        provider=ProviderKind.LIBVIRT,
+    ),
+    Case(
+        "disks-of-containers",
+        "control_planes: 1\nmachines: {lb: {disks: [{mount: /data}]}, cp: {disks: [{mount: /var/lib/etcd}, "
+        "{mount: /srv/data}]}}\n",
+    ),
     Case("kubeadm", KUBEADM, patches=PATCHES),
     Case("upgrade", "control_planes: 2\nworkers: 1\npatience: 2\n", patches=PATCHES, upgrades=True),
     Case(

@@ -8,11 +8,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from halab.clock import Deadline, NotYet, RealClock, wait_for
+from halab.config.roles import Role
 from halab.machines.libvirt.handles import Domain, Handle, Volume
 
-# The name that Vagrant gives to the disk of a machine. The base that disks of many labs start from has another one:
+# The names of the disks of a machine: Vagrant names the one that it starts from, the Vagrantfile those of the lab file.
+# The base that disks of many labs start from has another one:
 # `halab-VAGRANTSLASH-debian-12-…_vagrant_box_image_0_…_box.img`.
-OF_MACHINE = re.compile(r"halab-(?P<lab>[a-z][a-z0-9-]{0,19})-(?P<machine>(lb|cp|w)[0-9]+)\.img")
+OF_MACHINE = re.compile(
+    rf"halab-(?P<lab>[a-z][a-z0-9-]{{0,19}})-(?P<machine>({'|'.join(Role)})[0-9]+)(-disk[0-9]+)?\.img"
+)
 # While a pool makes a volume for somebody, it cannot be refreshed; a box's disk of 1.1 GB takes it 10 s.
 _BUSY_SECONDS = 120
 

@@ -59,13 +59,18 @@ class LibvirtMachines(Domains):
                 addresses.forget(self.work, machine)
 
     def make_disks(self, machine: str) -> None:
-        """Remove the disk of a machine that was never defined, because an `up` was killed between the two.
+        """Remove the disks of a machine that was never defined, because an `up` was killed between the two.
 
         Vagrant makes the disks, and would refuse to make one of that name. Names of labs are unique on a host, and
         nobody else's disk has such a name.
         """
-        name = f"{self.lab.machine(machine).host_name}.img"
-        self.connection.seen(lambda handle: disks.delete_unused(handle, lambda disk: disk == name))
+        wanted = (self.lab.name, self.lab.machine(machine).name)
+
+        def is_meant(disk: str) -> bool:
+            named = disks.OF_MACHINE.fullmatch(disk)
+            return named is not None and (named["lab"], named["machine"]) == wanted
+
+        self.connection.seen(lambda handle: disks.delete_unused(handle, is_meant))
 
     def connect(self, machine: str) -> None:
         """Vagrant does it."""

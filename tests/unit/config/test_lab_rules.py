@@ -45,6 +45,16 @@ def written(folder: Path, text: str) -> LabFile:
             "lab.yml:2: kubernetes.pods: overlaps the network of Services, 10.96.0.0/12",
         ),
         (
+            "machines:\n  cp2:\n    disks:\n    - {mount: /srv, size: 1G}\n",
+            "lab.yml:4: machines.cp2.disks[1].size: a container's disk is a docker volume, which has no size of its "
+            "own: remove this setting, or write `provider: libvirt`",
+        ),
+        (
+            "provider: docker\nmachines:\n  worker: {disks: [{mount: /srv}, {mount: /data, size: 1G}]}\n",
+            "lab.yml:3: machines.worker.disks[2].size: a container's disk is a docker volume, which has no size of its "
+            "own: remove this setting, or write `provider: libvirt`",
+        ),
+        (
             "machines: {cp4: {memory: 3G}}\n",
             "lab.yml:1: machines.cp4: is neither a role nor a machine of this lab; did you mean cp?",
         ),

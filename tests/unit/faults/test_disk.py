@@ -74,3 +74,13 @@ def test_a_disk_of_its_own_is_filled_and_emptied() -> None:
     assert "systemd-detect-virt -cq" in guests.commands("cp2")[0]
     heal(site, entry)
     assert guests.commands("cp2")[-1].startswith(f"rm -rf /var/lib/halab/{entry.id}")
+
+
+def test_etcds_own_disk_is_filled_where_it_is() -> None:
+    guests = FakeGuests({"fallocate": "500M were taken\n"})
+    disks = {"cp": {"disks": [{"mount": "/srv"}, {"mount": "/var/lib/etcd"}]}}
+    site = site_of(guests, provider=ProviderKind.LIBVIRT, machines=disks)
+    entry, _ = inject(site, "fill-disk")
+    assert f"mkdir -p /var/lib/etcd/halab-{entry.id}\n" in guests.commands("cp2")[0]
+    heal(site, entry)
+    assert guests.commands("cp2")[-1].startswith(f"rm -rf /var/lib/etcd/halab-{entry.id}; ")

@@ -65,6 +65,10 @@ def test_a_lab_without_a_record_is_accepted(lab_dir: LabDir) -> None:
             "cp2 is 2 CPUs and 2048 MiB in the lab and 2 CPUs and 2048 MiB, host name beta in the file",
         ),
         (
+            {"machines": {"cp2": {"disks": [{"mount": "/srv"}, {"mount": "/data"}]}}},
+            "cp2 is 2 CPUs and 2048 MiB in the lab and 2 CPUs and 2048 MiB, disks /srv and /data in the file",
+        ),
+        (
             {"load_balancer": {"port": 7443}},
             "port of the load balancer is 6443 in the lab and 7443 in the file",
         ),

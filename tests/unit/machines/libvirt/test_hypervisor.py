@@ -60,7 +60,12 @@ def test_a_disk_of_a_machine_that_was_never_defined_is_removed_with_its_lab() ->
     with driver() as connection:
         pool = connection.storagePoolLookupByName("default-pool")
         try:
-            for name in ("halab-ha-cp2.img", "halab-hat-cp2.img", "halab-ha.img"):
+            for name in (
+                "halab-ha-cp2.img",
+                "halab-ha-etcd1-disk2.img",
+                "halab-hat-cp2.img",
+                "halab-ha.img",
+            ):
                 pool.createXML(f"<volume><name>{name}</name><capacity>4096</capacity></volume>")
             # if another owner has a lab of that name, it may be the disk of a machine that is being made
             Hypervisor(connection).of(VIRTUAL, OTHERS).make_networks()
@@ -68,7 +73,10 @@ def test_a_disk_of_a_machine_that_was_never_defined_is_removed_with_its_lab() ->
             for each in ("halab-ha", "halab-ha-ssh"):
                 connection.networkLookupByName(each).destroy()
                 connection.networkLookupByName(each).undefine()
-            assert Hypervisor(connection).remove("ha", OURS) == ["halab-ha-cp2.img"]
+            assert sorted(Hypervisor(connection).remove("ha", OURS)) == [
+                "halab-ha-cp2.img",
+                "halab-ha-etcd1-disk2.img",
+            ]
             assert sorted(each.name() for each in pool.listAllVolumes()) == [
                 "halab-ha.img",
                 "halab-hat-cp2.img",
@@ -115,6 +123,19 @@ def test_halab_connects_again_to_a_restarted_libvirt(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(hypervisor._connection, "_handle", Dead())
         monkeypatch.setattr(libvirt, "open", lambda uri: connection)
         assert hypervisor.facts().driver == "TEST"
+
+
+def test_what_is_left_of_a_machines_disks_is_removed_before_it_is_made() -> None:
+    with driver() as connection:
+        pool = connection.storagePoolLookupByName("default-pool")
+        try:
+            for name in ("halab-ha-cp2.img", "halab-ha-cp2-disk1.img", "halab-ha-cp1-disk1.img"):
+                pool.createXML(f"<volume><name>{name}</name><capacity>4096</capacity></volume>")
+            Hypervisor(connection).of(VIRTUAL, OURS).make_disks("cp2")
+            assert [each.name() for each in pool.listAllVolumes()] == ["halab-ha-cp1-disk1.img"]
+        finally:
+            for each in pool.listAllVolumes():
+                each.delete()
 
 
 def test_a_machine_with_a_disk_error_is_not_reported_as_frozen(
