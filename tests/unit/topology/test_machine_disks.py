@@ -186,7 +186,7 @@ class Guest:
     def run(self) -> subprocess.CompletedProcess[str]:
         lab = virtual_lab()
         machine = lab.machine("cp1")
-        script = templates.text(
+        script: str = templates.text(
             "provision/disks.sh.j2", lab=lab, machine=machine, disks=domain.disks(machine)
         )
         for path in ("/dev/disk/by-id", "/etc/fstab", "/var/lib/etcd", "/srv/data"):
