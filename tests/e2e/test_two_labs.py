@@ -33,7 +33,6 @@ APPLIED = """\
 images: [own.tar]
 manifests: [web]
 setup: {cp: {after: own.sh.j2}, worker: {before: own.sh.j2}}
-machines: {worker: {disks: [{mount: /srv/data}]}}
 """
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -172,11 +171,6 @@ def test_two_labs_live_side_by_side(nginx_lab: UserLab, small_lab: UserLab) -> N
     skipped = small_lab.halab("run", "stop-apiserver")
     assert skipped.code == 3
     assert "the lab has 1 control plane, and 3 are needed" in skipped.output
-
-
-def test_a_disk_of_a_container_is_a_volume(small_lab: UserLab) -> None:
-    volume = f"halab-{small_lab.status()['lab']}-w1-disk1"
-    assert volume in small_lab.ok("ssh", "w1", "--", "findmnt -no SOURCE /srv/data")
 
 
 def test_up_applies_what_changed_and_nothing_else(small_lab: UserLab) -> None:
