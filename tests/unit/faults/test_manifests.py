@@ -14,6 +14,7 @@ from halab.errors import BadUsage, LabProblem, TimedOut
 from halab.faults import manifests
 from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Entry
+from halab.faults.structured import as_yaml
 
 ORIGINAL = captured("kube-scheduler.yaml")
 FOLDER = "/etc/kubernetes/manifests"
@@ -143,8 +144,8 @@ def test_a_patched_pod_that_never_starts_is_an_effect() -> None:
 
 
 def test_a_manifest_that_yaml_could_read_in_two_ways_is_written_as_json() -> None:
-    assert manifests._yaml_of({"a": "1e3"}) == '{\n  "a": "1e3"\n}'
-    assert manifests._yaml_of({"a": "on", "b": "1:30"}) == "a: 'on'\nb: '1:30'\n"
+    assert as_yaml({"a": "1e3"}) == '{\n  "a": "1e3"\n}'
+    assert as_yaml({"a": "on", "b": "1:30"}) == "a: 'on'\nb: '1:30'\n"
 
 
 @pytest.mark.parametrize(
