@@ -73,13 +73,13 @@ def inject_command(
     """
     from halab.cli.console import progress
     from halab.faults.catalogue import FAULTS
-    from halab.scenario.run import session
+    from halab.scenario.run import by_hand
 
     given = dict(_pair(option) for option in options)
     lab_dir = lab_dir_of(file)
     _require_known(fault)
     with _print_open_faults_on_error(lab_dir):
-        injected = session.inject_by_hand(lab_dir, progress(), fault, on, given, seed=seed)
+        injected = by_hand.inject(lab_dir, progress(), fault, on, given, seed=seed)
     is_open = FAULTS[fault].facts.is_lasting
     if as_json:
         print_json([
@@ -130,9 +130,9 @@ def heal_command(file: Path, names: tuple[str, ...]) -> int:
       halab heal hold-static-pod
     """
     from halab.cli.console import progress
-    from halab.scenario.run import session
+    from halab.scenario.run import by_hand
 
-    failed = session.heal(lab_dir_of(file), progress(), names)
+    failed = by_hand.heal(lab_dir_of(file), progress(), names)
     for entry, error in failed:
         echo(f"not healed: {entry}: {error.with_hint}", err=True)
     return ExitCode.ERROR if failed else ExitCode.PASSED

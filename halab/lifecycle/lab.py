@@ -324,12 +324,10 @@ def locked(lab_dir: LabDir, doing: str, *, despite: Unfinished = Unfinished.NOTH
         lock.acquire(timeout=0)
     except Timeout as error:
         by = holder.read_text().strip() if holder.exists() else "another halab process"
-        raise LabProblem(
-            f"the lab {lab_dir.name} is in use: {by}", hint="wait until it ends, or interrupt it"
-        ) from error
+        what = f"the lab {lab_dir.name} is in use: {by}"
+        raise LabProblem(what, hint="wait until it ends, or interrupt it") from error
     try:
-        with files.writing(holder):
-            holder.write_text(doing + "\n")
+        files.replace(holder, doing + "\n")
         name = restoring(lab_dir)
         if name and Unfinished.RESTORE not in despite:
             raise LabProblem(

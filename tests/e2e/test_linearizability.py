@@ -9,8 +9,8 @@ import pytest
 
 from halab.images.go import Go
 from halab.progress import Quiet
-from halab.scenario.record.events import Linearity
 from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.linearity import Linearity
 from halab.scenario.record.operations import Ended, Started, to_json
 from halab.scenario.run.linearizability import check
 

@@ -12,7 +12,7 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, TypeVar
 
-from halab.scenario.record import events, game_day_events
+from halab.scenario.record import events, game_day_events, linearity
 from halab.scenario.record.events import Event, Record, Sample, StateReading
 
 Line = TypeVar("Line")
@@ -21,7 +21,7 @@ _EVENTS = (
     events.RunStarted, events.LabSet, events.Steady, events.StepStarted, events.StepEnded, events.FaultStarted,
     events.FaultInjected, events.HealStarted, events.Healed, events.HealFailed, events.FaultRefused,
     events.JoinEnded, events.Fact, events.ExpectationStarted, events.ExpectationEnded, events.SamplerStarted,
-    events.SamplerStopped, events.Ledger, events.Members, events.Operations, events.Audit, events.Checks,
+    events.SamplerStopped, events.Ledger, events.Members, linearity.Operations, events.Audit, events.Checks,
     events.Skipped, game_day_events.Note, game_day_events.WritesRead, game_day_events.Stopped,
     events.RunInterrupted, events.Error, events.RunEnded,
 )  # fmt: skip

@@ -13,9 +13,9 @@ from halab.errors import HalabError, LabProblem
 from halab.images import linearizability_checker
 from halab.machines.guests import Guests
 from halab.progress import Progress
-from halab.scenario.record import events, operations
-from halab.scenario.record.events import Linearity
+from halab.scenario.record import operations
 from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.linearity import Linearity, Operations
 from halab.scenario.record.operations import Ended, Operation, Started
 from halab.scenario.sampler.operations import PREFIX
 from halab.topology.lab import Lab
@@ -48,7 +48,7 @@ def prepare(progress: Progress) -> None:
     linearizability_checker.program(progress)
 
 
-def check(folder: RunFolder, progress: Progress) -> events.Operations:
+def check(folder: RunFolder, progress: Progress) -> Operations:
     """Check what the run has recorded. If it was not linearizable, a picture of it is in the folder.
 
     Raises HalabError if this host cannot build the program that checks it, or if the program fails.
@@ -62,7 +62,7 @@ def check(folder: RunFolder, progress: Progress) -> events.Operations:
     unknown = sum(operation.end is None for operation in found)
     what = _explanation(lines, answer["last"]) if result is Linearity.ILLEGAL else ""
     silent = operations.silent(lines)
-    return events.Operations(reads, len(found) - reads, unknown, result, what, silent)
+    return Operations(reads, len(found) - reads, unknown, result, what, silent)
 
 
 def _answer(program: Path, folder: RunFolder, found: Sequence[Operation]) -> str:

@@ -31,7 +31,7 @@ from halab.machines.work import Work
 from halab.printable import brief_value
 from halab.progress import Progress
 from halab.scenario.record import events
-from halab.scenario.record.events import Linearity, SteadyCheckPoint
+from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
 from halab.scenario.run import checks, duration, facts, joiner, ledger, linearizability, probe_objects
@@ -322,7 +322,7 @@ class ScenarioRun:
             with self._context.progress.step("check the reads and writes of etcd's keys") as shown:
                 found = linearizability.check(self._folder, self._context.progress)
                 self._timeline.add(found)
-                shown.done(str(found.result), is_good=found.result is Linearity.OK)
+                shown.done(str(found.result), is_good=found.is_linearizable)
 
     def _check(self) -> None:
         """Run the testinfra files of the scenario; their results are in the folder."""

@@ -10,9 +10,10 @@ from halab.config.fault_facts import DataLoss, facts_of
 from halab.config.probe import ProbeName
 from halab.config.scenario import LedgerScope, RevisionRule
 from halab.scenario.record import events
-from halab.scenario.record.events import MISSED, REPORTED_TWICE, Linearity, StateReading
+from halab.scenario.record.events import MISSED, REPORTED_TWICE, StateReading
 from halab.scenario.record.history import History
 from halab.scenario.record.lanes import Lane
+from halab.scenario.record.linearity import Linearity, Operations
 from halab.scenario.verdict.judgement import Citation
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
 
@@ -152,7 +153,7 @@ def _linearizable(history: History) -> Iterator[PromiseOutcome]:
         PromiseKind.LINEARIZABLE, "linearizable", "reads and writes of etcd's keys are linearizable",
         "they were not checked", PromiseStatus.UNJUDGED,
     )  # fmt: skip
-    for t, checked in history.events(events.Operations):
+    for t, checked in history.events(Operations):
         counted = f"{checked.reads} reads and {checked.writes} writes, {checked.unknown} of unknown outcome"
         if checked.silent:
             counted += f"; no read was answered by etcd on {', '.join(checked.silent)}"

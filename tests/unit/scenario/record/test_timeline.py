@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from halab.errors import BadUsage, Corrupted
-from halab.scenario.record import events, game_day_events, timeline
+from halab.scenario.record import events, game_day_events, linearity, timeline
 from halab.scenario.record.events import Event, Sample, SteadyCheckPoint
 from halab.scenario.record.lines import EVENTS
 from halab.scenario.record.timeline import SampleReader, Timeline
@@ -39,7 +39,7 @@ EVERY: list[Event] = [
     events.Ledger(10, 9, (3, 4), 1),
     events.FaultRefused(**_OF, why="no netem"),
     events.Members(7, {"cp1": 4, "cp2": 4}, {"cp1": 300, "cp2": 300}, {"cp2": (3, 4)}),
-    events.Operations(20, 10, 1, events.Linearity.ILLEGAL, 'the answer "7" to a read'),
+    linearity.Operations(20, 10, 1, linearity.Linearity.ILLEGAL, 'the answer "7" to a read'),
     events.Audit(("qdisc tbf on eth1 of cp1",)),
     events.Checks(1, 2, None),
     events.Skipped("one control plane"),

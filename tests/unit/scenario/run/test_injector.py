@@ -16,7 +16,7 @@ from halab.faults.journal import Entry, Journal
 from halab.faults.site import Site
 from halab.scenario.record import events
 from halab.scenario.record.timeline import Timeline
-from halab.scenario.run import session
+from halab.scenario.run import by_hand
 from halab.scenario.run.injector import Injector
 
 
@@ -228,6 +228,6 @@ def test_a_bug_in_one_heal_stops_no_other(
     injector.inject("burn", "one", ["cp1"], {})
     # and so in the heal that follows a run, and in `halab heal`
     entries = injector.journal.open_faults()
-    ((entry, error),) = session._heal(injector.site, injector.journal, entries, injector.progress)
+    ((entry, error),) = by_hand.heal_all(injector.site, injector.journal, entries, injector.progress)
     assert (entry.machine, error.message) == ("cp2", "ZeroDivisionError: ")
     assert fault.burning == ["cp2"]

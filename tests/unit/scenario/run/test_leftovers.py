@@ -13,7 +13,7 @@ from support.fakes import FakeGuests, Recorded, brought_up
 from halab.errors import CommandFailed, Unreachable
 from halab.lifecycle import access
 from halab.lifecycle.lab import LabDir, open_file
-from halab.scenario.run import probe_objects, session
+from halab.scenario.run import by_hand, probe_objects
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def healed(
     monkeypatch.setattr(access, "guests", lambda here: guests)
     monkeypatch.setattr(probe_objects, "remove_leftovers", lambda api: ["halab-1"])
     progress = Recorded()
-    assert session.heal(lab_dir, progress) == []
+    assert by_hand.heal(lab_dir, progress) == []
     return progress.lines
 
 

@@ -11,8 +11,8 @@ from support.fakes import FakeGuests, lab_of
 from halab.errors import CommandFailed
 from halab.images import linearizability_checker
 from halab.progress import Quiet
-from halab.scenario.record.events import Linearity, Operations
 from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.linearity import Linearity, Operations
 from halab.scenario.record.operations import Ended, Started, to_json
 from halab.scenario.run.linearizability import check, clear, clear_at_the_end
 

@@ -14,6 +14,7 @@ from halab.config.twin import Verdict
 from halab.scenario.record import events
 from halab.scenario.record.events import Event, Record, Sample, StateReading
 from halab.scenario.record.lanes import Lane
+from halab.scenario.record.linearity import Linearity, Operations
 from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus
@@ -421,13 +422,13 @@ def test_members_that_all_differ_are_named_in_their_order() -> None:
 # reads and writes of keys
 
 
-def checked(*answers: events.Operations) -> MadeRun:
+def checked(*answers: Operations) -> MadeRun:
     records = [Record(90.0 + number, answer) for number, answer in enumerate(answers)]
     return MadeRun(f"{STOP}linearizable: true\n", extra=records)
 
 
-LEGAL = events.Operations(20, 10, 1, events.Linearity.OK)
-ILLEGAL = replace(LEGAL, result=events.Linearity.ILLEGAL, seen='the answer "7" to a read')
+LEGAL = Operations(20, 10, 1, Linearity.OK)
+ILLEGAL = replace(LEGAL, result=Linearity.ILLEGAL, seen='the answer "7" to a read')
 COUNTED = "20 reads and 10 writes, 1 of unknown outcome"
 
 
@@ -444,7 +445,7 @@ COUNTED = "20 reads and 10 writes, 1 of unknown outcome"
         ([ILLEGAL, LEGAL], PromiseStatus.BROKEN, f'the answer "7" to a read ({COUNTED})'),
         ([LEGAL, ILLEGAL], PromiseStatus.BROKEN, f'the answer "7" to a read ({COUNTED})'),
         (
-            [replace(LEGAL, result=events.Linearity.UNKNOWN)],
+            [replace(LEGAL, result=Linearity.UNKNOWN)],
             PromiseStatus.UNJUDGED,
             f"the check ran out of time: {COUNTED}",
         ),
@@ -457,9 +458,7 @@ COUNTED = "20 reads and 10 writes, 1 of unknown outcome"
         ([], PromiseStatus.UNJUDGED, "they were not checked"),
     ],
 )
-def test_reads_and_writes_of_keys(
-    answers: Sequence[events.Operations], standing: PromiseStatus, seen: str
-) -> None:
+def test_reads_and_writes_of_keys(answers: Sequence[Operations], standing: PromiseStatus, seen: str) -> None:
     promise = outcome(checked(*answers), PromiseKind.LINEARIZABLE)
     assert (promise.standing, promise.seen) == (standing, seen)
     verdicts = {
