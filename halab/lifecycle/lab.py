@@ -73,10 +73,8 @@ def open_file(
     Raises LabProblem if other users may write to its work folder.
     """
     if not path.exists():
-        raise BadUsage(
-            f"no such lab file: {path}",
-            hint="write one with `halab init`, or name another file with -f FILE",
-        )
+        hint = "write one with `halab init`, or name another file with -f FILE"
+        raise BadUsage(f"no such lab file: {path}", hint=hint)
     source, work = read(path, LabFile), work or Work.beside(path)
     work.require_own()
     written = source.value
@@ -327,7 +325,8 @@ def locked(lab_dir: LabDir, doing: str, *, despite: Unfinished = Unfinished.NOTH
         what = f"the lab {lab_dir.name} is in use: {by}"
         raise LabProblem(what, hint="wait until it ends, or interrupt it") from error
     try:
-        files.replace(holder, doing + "\n")
+        with files.writing(holder):
+            holder.write_text(doing + "\n")
         name = restoring(lab_dir)
         if name and Unfinished.RESTORE not in despite:
             raise LabProblem(

@@ -18,7 +18,7 @@ from halab.faults.catalogue import FAULTS
 from halab.faults.fault import Fault, Option, nothing_to_heal
 from halab.faults.journal import Entry, Journal
 from halab.lifecycle import lab as labs
-from halab.scenario.run import session
+from halab.scenario.run import by_hand
 
 Shown = pytest.CaptureFixture[str]
 SEEN = "etcd has no process on cp2"
@@ -30,8 +30,8 @@ class Board:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "lab.yml").write_text("name: ha\n")
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(session, "inject_by_hand", self._inject)
-        monkeypatch.setattr(session, "heal", self._heal)
+        monkeypatch.setattr(by_hand, "inject", self._inject)
+        monkeypatch.setattr(by_hand, "heal", self._heal)
         self.journal = Journal(folder / ".halab" / "journal.jsonl")
         self.asked: list[Any] = []
         self.error: BaseException | None = None

@@ -267,7 +267,9 @@ def test_samples_after_the_window_only_change_the_length_of_an_outage() -> None:
     [
         (WHOLE, {"longest_outage": "2s"}, MET),
         (WHOLE, {"longest_outage": "2100ms"}, OPEN),
-        (WHOLE, {"longest_outage": "1s to 3s"}, OPEN),
+        # no outage at all: the lower bound is broken
+        (WHOLE, {"longest_outage": "1s to 3s"}, BROKEN),
+        (WHOLE, {"longest_outage": "2100ms to 3s"}, OPEN),
         (WHOLE, {"longest_outage": "at least 2s"}, BROKEN),
         (WHOLE, {"longest_outage": "at least 2100ms"}, OPEN),
         # what is broken is broken, however short the window is
