@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from halab.cluster.api import Api
@@ -14,6 +16,8 @@ from halab.topology.lab import Lab
 KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 _CORE = "/api/v1"
 LEASES_PATH = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+
+NOT_BOOTED: Mapping[str, datetime] = MappingProxyType({})
 
 # In the order in which people see the leaders.
 LEASES = tuple(role.lease for role in reversed(LEASED_ROLES))
@@ -35,12 +39,18 @@ def missing_nodes(nodes: Mapping[str, Any], expected: set[str]) -> list[str]:
     ]
 
 
-def pods_not_running(api: Api, expected: set[str]) -> list[str]:
-    """One line for every pod of kube-system that is missing or not running. `expected` are names of static pods."""
-    return missing_pods(api.get(f"{_CORE}/namespaces/kube-system/pods"), expected)
+def pods_not_running(api: Api, expected: set[str], booted: Mapping[str, datetime] = NOT_BOOTED) -> list[str]:
+    """One line for every pod of kube-system that is missing or not running. `expected` are names of static pods.
+
+    `booted` says of nodes, by their host names, when they booted. A pod whose containers the API reports as started
+    earlier is missing: the API still has what the kubelet reported before the boot.
+    """
+    return missing_pods(api.get(f"{_CORE}/namespaces/kube-system/pods"), expected, booted)
 
 
-def missing_pods(pods: Mapping[str, Any], expected: set[str]) -> list[str]:
+def missing_pods(
+    pods: Mapping[str, Any], expected: set[str], booted: Mapping[str, datetime] = NOT_BOOTED
+) -> list[str]:
     missing = []
     names = set()
     for pod in pods["items"]:
@@ -55,6 +65,8 @@ def missing_pods(pods: Mapping[str, Any], expected: set[str]) -> list[str]:
             missing.append(f"pod {name} is {status.get('phase', 'unknown')}")
         elif not all(container.get("ready") for container in status.get("containerStatuses", [])):
             missing.append(f"pod {name} is not ready")
+        elif _is_from_before(pod, booted):
+            missing.append(f"pod {name} was not reported since its node booted")
     if not any(name.startswith("coredns-") for name in names):
         missing.append("no CoreDNS pod")
     return missing + [f"no pod {name}" for name in sorted(expected - names)]
@@ -66,6 +78,19 @@ def _waiting(status: Mapping[str, Any]) -> str | None:
         if "waiting" in container.get("state", {}):
             return str(container["state"]["waiting"].get("reason", "waiting"))
     return None
+
+
+def _is_from_before(pod: Mapping[str, Any], booted: Mapping[str, datetime]) -> bool:
+    """Whether the API has the pod's containers as they were before its node booted."""
+    boot = booted.get(pod["spec"].get("nodeName", ""))
+    if boot is None:
+        return False
+    states = [container.get("state", {}) for container in pod["status"].get("containerStatuses", [])]
+    return any(
+        datetime.fromisoformat(state["running"]["startedAt"]) < boot
+        for state in states
+        if "running" in state
+    )
 
 
 def leaders(api: Api, lab: Lab) -> dict[str, str | None]:

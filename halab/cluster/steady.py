@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 
 from halab import process
@@ -64,9 +65,12 @@ class Observation:
         return shown if more <= 0 else f"{shown}; and {more} more"
 
 
-def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
+def observe(
+    guests: Guests, api: Api, lab: Lab, booted: Mapping[str, datetime] = kube.NOT_BOOTED
+) -> Observation:
     """Observe etcd, the machines, the load balancer and the API at the same time, then the acting leaders.
 
+    `booted` is the time of the last boot of nodes, by their host names: what the API says of a pod must be newer.
     Never raises for a lab that does not answer: a part that fails to answer becomes a line of `missing`.
     """
     parts = (
@@ -76,7 +80,7 @@ def observe(guests: Guests, api: Api, lab: Lab) -> Observation:
         *([partial(_observe_balancers, guests, lab)] if lab.balancing_machines and not lab.has_dns else []),
         *([partial(_observe_virtual_address, guests, lab)] if lab.virtual_address else []),
         partial(_observe_nodes, api, lab),
-        partial(_observe_pods, api, lab),
+        partial(_observe_pods, api, lab, booted),
         partial(_observe_leases, api, lab),
     )
     with ThreadPoolExecutor(max_workers=len(parts)) as pool, process.ended_at_interrupt():
@@ -179,9 +183,8 @@ def _observe_nodes(api: Api, lab: Lab) -> Observation:
     return Observation(tuple(kube.nodes_not_ready(api, {machine.hostname for machine in lab.nodes})))
 
 
-def _observe_pods(api: Api, lab: Lab) -> Observation:
-    expected = kube.expected_pods(lab)
-    return Observation(tuple(kube.pods_not_running(api, expected)))
+def _observe_pods(api: Api, lab: Lab, booted: Mapping[str, datetime]) -> Observation:
+    return Observation(tuple(kube.pods_not_running(api, kube.expected_pods(lab), booted)))
 
 
 def _observe_leases(api: Api, lab: Lab) -> Observation:
@@ -240,15 +243,16 @@ def wait_until_steady(
     deadline: Deadline,
     *,
     hold_seconds: float = 0,
+    booted: Mapping[str, datetime] = kube.NOT_BOOTED,
     show: Callable[[str], None] = lambda text: None,
 ) -> Observation:
     """Observe the lab until it is steady and has stayed steady for `hold_seconds`. Raises TimedOut at the deadline.
 
-    `show` gets what is missing meanwhile.
+    `booted` is that of `observe`. `show` gets what is missing meanwhile.
     """
 
     def observe_steady() -> Observation:
-        seen = observe(guests, api, lab)
+        seen = observe(guests, api, lab, booted)
         if not seen.steady:
             show(str(seen))
             raise NotYet(str(seen))
@@ -262,6 +266,6 @@ def wait_until_steady(
     since = clock.now()
     while clock.now() < since + hold_seconds:
         clock.sleep(_HOLD_EVERY_SECONDS)
-        if not observe(guests, api, lab).steady:
+        if not observe(guests, api, lab, booted).steady:
             seen, since = wait(), clock.now()
     return seen

@@ -26,6 +26,12 @@ server=$(sed -n 's/^ *server: *//p' /etc/kubernetes/kubelet.conf)
 until curl -sf --cacert /etc/kubernetes/pki/ca.crt --max-time 2 -o /dev/null "$server/readyz"; do sleep 0.3; done
 systemctl restart kubelet.service
 """
+# When the first process of the machine started, in seconds since 1970 by the machine's clock. `btime` alone does not
+# say it: a container has that of its host.
+_BOOT_TIME = """
+btime=$(awk '$1 == "btime" {print $2}' /proc/stat)
+awk -v btime="$btime" -v hertz="$(getconf CLK_TCK)" '{printf "%d", btime + $22 / hertz}' /proc/1/stat
+"""
 
 
 def wait_steady(
@@ -48,12 +54,16 @@ def wait_steady(
         progress.step("wait until the lab is steady", limit_seconds=limit) as step,
     ):
         guests, deadline = access.guests(lab_dir), Deadline.after(RealClock(), limit)
+        booted = {}
         if all_booted:
             _delete_leases(api, deadline)
             if not lab.is_emulated:
                 _restart_kubelets(guests, lab)
+            booted = _boot_times(guests, lab)
         try:
-            seen = wait_until_steady(guests, api, lab, deadline, hold_seconds=hold_seconds, show=step.note)
+            seen = wait_until_steady(
+                guests, api, lab, deadline, hold_seconds=hold_seconds, booted=booted, show=step.note
+            )
         except HalabError as error:
             error.hint = error.hint or hint
             raise
@@ -87,3 +97,16 @@ def _restart_kubelets(guests: Guests, lab: Lab) -> None:
             guests.run(name, _RESTART_KUBELET, timeout_seconds=limit)
 
     on_all([machine.name for machine in lab.nodes], restart)
+
+
+def _boot_times(guests: Guests, lab: Lab) -> dict[str, datetime]:
+    """Host name → boot, for the nodes that answer: the caller reports a machine that does not."""
+
+    def boot_time(name: str) -> datetime | None:
+        try:
+            return datetime.fromtimestamp(int(guests.run(name, _BOOT_TIME).output), UTC)
+        except HalabError:
+            return None
+
+    boots = on_all([machine.name for machine in lab.nodes], boot_time)
+    return {lab.machine(name).hostname: boot for name, boot in boots.items() if boot is not None}

@@ -34,9 +34,7 @@ def test_a_learner_solves_the_drill_of_a_pair_and_the_lab_is_put_back(pair: User
     solved = json.loads(pair.ok("drill", "check", "--json"))
     assert (solved["verdict"], solved["score"], solved["ending"]) == ("pass", 100, "complete")
     status = pair.status()
-    assert (status["drill_is_on"], status["vip_holders"]) == (False, ["lb1"])
-    # seen once: 20 s after the restore, two pods were reported as not ready again
-    pair.wait_until_steady()
+    assert (status["drill_is_on"], status["steady"], status["vip_holders"]) == (False, True, ["lb1"])
 
 
 def states(told: str) -> dict[str, str]:

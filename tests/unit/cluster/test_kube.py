@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -74,6 +75,34 @@ def test_a_pod_in_back_off_is_missing(pods: Any) -> None:
     container = pod(pods, "kube-scheduler-cp1")["status"]["containerStatuses"][0]
     container.update(ready=False, state={"waiting": {"reason": "CrashLoopBackOff"}})
     assert missing(pods) == ["pod kube-scheduler-cp1: CrashLoopBackOff"]
+
+
+def test_a_pod_that_was_reported_before_its_node_booted_is_missing(pods: Any) -> None:
+    container = pod(pods, "etcd-cp1")["status"]["containerStatuses"][0]
+    started = datetime.fromisoformat(container["state"]["running"]["startedAt"])
+    expected = kube.expected_pods(lab_of())
+    others = {each["metadata"]["name"] for each in pods["items"] if each["spec"]["nodeName"] == "cp1"} - {
+        "etcd-cp1"
+    }
+    for name in others:
+        for each in pod(pods, name)["status"]["containerStatuses"]:
+            each["state"]["running"]["startedAt"] = (started + timedelta(minutes=5)).isoformat()
+    later = started + timedelta(seconds=1)
+    assert kube.missing_pods(pods, expected, {"cp1": later}) == [
+        "pod etcd-cp1 was not reported since its node booted"
+    ]
+    assert kube.missing_pods(pods, expected, {"cp1": started}) == []
+    # nothing is known of the boots of other nodes
+    assert kube.missing_pods(pods, expected, {"w1": later + timedelta(days=1)}) == []
+
+
+def test_a_pod_whose_kubelet_reported_that_it_waits_is_not_called_old(pods: Any) -> None:
+    container = pod(pods, "etcd-cp1")["status"]["containerStatuses"][0]
+    container.update(ready=False, state={"waiting": {"reason": "ContainerCreating"}})
+    boot = datetime.fromisoformat("2100-01-01T00:00:00Z")
+    found = kube.missing_pods(pods, kube.expected_pods(lab_of()), {"cp1": boot})
+    assert "pod etcd-cp1: ContainerCreating" in found
+    assert not any("etcd-cp1 was not reported" in line for line in found)
 
 
 def test_a_pod_that_is_pending_or_not_ready_is_missing(pods: Any) -> None:

@@ -201,7 +201,7 @@ def test_a_lab_must_stay_steady_for_the_whole_hold(api: Any, monkeypatch: pytest
     good, bad = Observation(), Observation(("node cp1 is not Ready",))
     # the hold of 5 s begins again after an observation that was not steady
     observations = iter([good, good, bad, bad, good, good, good, good])
-    monkeypatch.setattr("halab.cluster.steady.observe", lambda guests, api, lab: next(observations))
+    monkeypatch.setattr("halab.cluster.steady.observe", lambda *_: next(observations))
     clock, notes = FakeClock(), list[str]()
     deadline = Deadline.after(clock, 60)
     seen = wait_until_steady(FakeGuests(), api, lab_of(), deadline, hold_seconds=5, show=notes.append)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from halab.lifecycle import access, wait_steady
 from halab.lifecycle.lab import LabDir, open_file
 
 STEADY = Observation()
+BOOT = 1764500000
 
 
 class ClosableApi(FakeApi):
@@ -32,7 +34,7 @@ class ClosableApi(FakeApi):
 def api(monkeypatch: pytest.MonkeyPatch) -> ClosableApi:
     api = ClosableApi({})
     monkeypatch.setattr(access, "api", lambda lab_dir, lab: api)
-    monkeypatch.setattr(access, "guests", lambda lab_dir: FakeGuests({}))
+    monkeypatch.setattr(access, "guests", lambda lab_dir: FakeGuests({"/proc/stat": str(BOOT)}))
     monkeypatch.setattr(wait_steady, "RealClock", FakeClock)
     return api
 
@@ -91,11 +93,25 @@ def test_after_a_boot_of_all_machines_the_leases_of_earlier_leaders_are_deleted_
 @pytest.fixture
 def guests(api: ClosableApi, monkeypatch: pytest.MonkeyPatch) -> FakeGuests:
     """The API server that cp3's kubelet uses does not become ready in time."""
-    guests = FakeGuests({"cp3: ": TimedOut("a command did not end within 40 s")})
+    guests = FakeGuests(
+        {
+            "cp3: .*\n.*readyz": TimedOut("a command did not end within 40 s"),
+            "cp2: .*\n.*/proc/stat": Unreachable("cp2 does not answer over SSH"),
+            "/proc/stat": str(BOOT),
+        }
+    )
     monkeypatch.setattr(access, "guests", lambda lab_dir: guests)
     monkeypatch.setattr(leases, "delete_expired", lambda *_: None)
     monkeypatch.setattr(wait_steady, "wait_until_steady", lambda *_, **__: STEADY)
     return guests
+
+
+def restarts(guests: FakeGuests) -> list[str]:
+    """The machines whose kubelet was restarted, after their API server was ready."""
+    commands = [call for call in guests.calls if "systemctl restart kubelet" in call.command]
+    for call in commands:
+        assert call.command.index("readyz") < call.command.index("systemctl restart kubelet")
+    return sorted(call.machine for call in commands)
 
 
 def test_after_a_boot_of_all_machines_each_kubelet_restarts_when_its_api_server_is_ready(
@@ -105,9 +121,7 @@ def test_after_a_boot_of_all_machines_each_kubelet_restarts_when_its_api_server_
     wait_steady.wait_steady(lab_dir, lab, Recorded())
     assert guests.calls == []
     assert wait_steady.wait_steady(lab_dir, lab, Recorded(), all_booted=True) is STEADY
-    assert sorted(call.machine for call in guests.calls) == ["cp1", "cp2", "cp3", "w1"]
-    for call in guests.calls:
-        assert call.command.index("readyz") < call.command.index("systemctl restart kubelet")
+    assert restarts(guests) == ["cp1", "cp2", "cp3", "w1"]
 
 
 def test_an_emulated_lab_has_no_processor_to_spare_for_restarts_of_kubelets(
@@ -115,4 +129,22 @@ def test_an_emulated_lab_has_no_processor_to_spare_for_restarts_of_kubelets(
 ) -> None:
     emulated = lab_of(provider=ProviderKind.LIBVIRT, accel="tcg")
     wait_steady.wait_steady(lab_dir, emulated, Recorded(), all_booted=True)
-    assert guests.calls == []
+    assert restarts(guests) == []
+
+
+@pytest.mark.parametrize("provider", [{}, {"provider": ProviderKind.LIBVIRT, "accel": "tcg"}])
+def test_after_a_boot_of_all_machines_only_what_kubelets_reported_since_then_counts(
+    guests: FakeGuests, lab_dir: LabDir, monkeypatch: pytest.MonkeyPatch, provider: dict[str, Any]
+) -> None:
+    given: list[dict[str, datetime]] = []
+
+    def wait(*_: Any, booted: dict[str, datetime], **__: Any) -> Observation:
+        given.append(booted)
+        return STEADY
+
+    monkeypatch.setattr(wait_steady, "wait_until_steady", wait)
+    wait_steady.wait_steady(lab_dir, lab_of(**provider), Recorded())
+    wait_steady.wait_steady(lab_dir, lab_of(workers=1, **provider), Recorded(), all_booted=True)
+    boot = datetime.fromtimestamp(BOOT, UTC)
+    # cp2 does not answer: the caller reports it
+    assert given == [{}, {"cp1": boot, "cp3": boot, "w1": boot}]
