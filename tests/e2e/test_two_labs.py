@@ -34,6 +34,7 @@ images: [own.tar]
 manifests: [web]
 setup: {cp: {after: own.sh.j2}, worker: {before: own.sh.j2}}
 """
+DISK = "machines: {w1: {disks: [{mount: /srv/data}]}}\n"
 DEPLOYMENT = """\
 apiVersion: apps/v1
 kind: Deployment
@@ -71,7 +72,7 @@ def small_lab(tmp_path_factory: pytest.TempPathFactory, nginx_lab: UserLab) -> I
     """A lab with one control plane and one worker, beside the lab behind NGINX."""
     folder = tmp_path_factory.mktemp("small") / "lab"
     write_own_files(folder)
-    yield from lab_in(folder, f"name: auto\ncontrol_planes: 1\nworkers: 1\n{APPLIED}")
+    yield from lab_in(folder, f"name: auto\ncontrol_planes: 1\nworkers: 1\n{APPLIED}{DISK}")
 
 
 def write_own_files(folder: Path) -> None:
@@ -173,6 +174,12 @@ def test_two_labs_live_side_by_side(nginx_lab: UserLab, small_lab: UserLab) -> N
     assert "the lab has 1 control plane, and 3 are needed" in skipped.output
 
 
+def test_a_disk_is_mounted_on_its_machine_and_on_no_other(small_lab: UserLab) -> None:
+    command = "mountpoint --quiet /srv/data && echo mounted || echo absent"
+    answers = {machine: small_lab.ok("ssh", machine, "--", command).strip() for machine in ("cp1", "w1")}
+    assert answers == {"cp1": "absent", "w1": "mounted"}
+
+
 def test_up_applies_what_changed_and_nothing_else(small_lab: UserLab) -> None:
     def lines_of(machine: str) -> list[str]:
         return small_lab.ok("ssh", machine, "--", "cat /etc/own").split()
@@ -240,7 +247,7 @@ def test_down_removes_a_lab_whose_work_folder_was_removed_and_no_other_lab(
     name, others = small_lab.status()["lab"], containers(nginx_lab)
     shutil.rmtree(small_lab.folder / ".halab")
     small_lab.ok("down")
-    assert engine_names("container", name) + engine_names("network", name) == ""
+    assert [engine_names(kind, name) for kind in ("container", "network", "volume")] == [""] * 3
     assert containers(nginx_lab) == others
     # two labs on few cores: a controller may have lost its lease meanwhile, and restarts
     nginx_lab.wait_until_steady()

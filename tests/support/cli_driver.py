@@ -155,9 +155,9 @@ def end(child: subprocess.Popen[str]) -> None:
 
 
 def engine_names(kind: str, lab: str) -> str:
-    """The IDs of a lab's containers or networks, one per line; `kind` is `container` or `network`."""
-    listing = ["ps", "--all"] if kind == "container" else ["network", "ls"]
-    argv = ["docker", *listing, "--filter", f"label=halab.lab={lab}", "--format", "{{.ID}}"]
+    """The IDs of a lab's containers, networks or volumes (their names), one per line; `kind` is the singular."""
+    listing = ["ps", "--all"] if kind == "container" else [kind, "ls"]
+    argv = ["docker", *listing, "--filter", f"label=halab.lab={lab}", "--quiet"]
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 

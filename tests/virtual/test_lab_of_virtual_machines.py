@@ -29,6 +29,7 @@ patience: 10
 control_planes: 1
 machines:
   lb: {{memory: 256M}}
+  cp: {{disks: [{{mount: /var/lib/etcd, size: 1G}}]}}
 """
 
 
@@ -137,6 +138,15 @@ def test_the_machines_are_virtual_and_set_up(machines: UserLab) -> None:
     status = machines.status()
     assert not status["steady"]
     assert {machine["state"] for machine in status["machines"]} == {"running"}
+
+
+def test_a_disk_is_mounted_with_its_size(machines: UserLab) -> None:
+    words = machines.ok(
+        "ssh", "cp1", "--", "findmnt -no FSTYPE /var/lib/etcd; df -m --output=size /var/lib/etcd"
+    ).split()
+    file_system, _, size_mebibytes = words
+    # a part of the disk is the file system's own
+    assert file_system == "ext4" and 850 < int(size_mebibytes) <= 1024
 
 
 def test_a_machine_whose_link_to_the_lab_is_cut_can_be_logged_in_to(machines: UserLab) -> None:
