@@ -186,16 +186,26 @@ def find(component: Component) -> ImageArchive | None:
     path = _path(component)
     if not path.is_dir():
         return None
-    hint = f"build it again: {build_command(component)} --force"
-    archive = path / component.archive
     try:
-        record = FileRecord.model_validate_json((path / _RECORD).read_bytes())
-        is_same = archive.stat().st_size == record.size and cache.sha256(archive) == record.sha256
-    except (OSError, ValidationError) as error:
-        raise Corrupted(f"the image of {component.name} is incomplete: {path}", hint=hint) from error
-    if not is_same:
-        raise Corrupted(f"checksum mismatch of the image of {component.name}: {archive}", hint=hint)
+        record = verified(path, component.archive, component.name)
+    except Corrupted as error:
+        error.hint = f"build it again: {build_command(component)} --force"
+        raise
     return _image(component, path, record)
+
+
+def verified(folder: Path, archive: str = "*.tar", name: str = "a component") -> FileRecord:
+    """The record of the image in a folder. Raises Corrupted if the image does not match it."""
+    try:
+        record = FileRecord.model_validate_json((folder / _RECORD).read_bytes())
+        (found,) = folder.glob(archive)
+        is_same = found.stat().st_size == record.size and cache.sha256(found) == record.sha256
+    # a record that is not valid, or no archive
+    except (OSError, ValueError) as error:
+        raise Corrupted(f"the image of {name} is incomplete: {folder}") from error
+    if not is_same:
+        raise Corrupted(f"checksum mismatch of the image of {name}: {found}")
+    return record
 
 
 def obstacle(component: Component, go: Go | None = None) -> HostProblem | None:
@@ -274,18 +284,6 @@ def _keep_patch(found: Checkout, folder: Path) -> None:
     """Write what is not committed beside the image, unless it is too large for the folder of a run."""
     if found.state.is_dirty and (patch := checkouts.patch(found.path, _PATCH_CHARACTERS)):
         (folder / PATCH).write_text(patch)
-
-
-def verify(folder: Path) -> None:
-    """Raise Corrupted if the image in a folder does not match its checksum."""
-    try:
-        record = FileRecord.model_validate_json((folder / _RECORD).read_bytes())
-        (archive,) = folder.glob("*.tar")
-        is_same = archive.stat().st_size == record.size and cache.sha256(archive) == record.sha256
-    except (OSError, ValueError) as error:
-        raise Corrupted(f"the image of a component is incomplete: {folder}") from error
-    if not is_same:
-        raise Corrupted(f"checksum mismatch of the image of a component: {archive}")
 
 
 def folder_name(component: Component) -> str:

@@ -134,7 +134,7 @@ def _verify(name: str, arrived: Path) -> None:
             for each in found_boxes:
                 each.require_as_built()
         case _:
-            component.verify(arrived)
+            component.verified(arrived)
 
 
 def _folder(name: str) -> Path:
