@@ -58,6 +58,7 @@ def html(result: Result, evidence: Evidence, *, logs: Sequence[str]) -> str:
         meta=evidence.meta,
         teaches=evidence.scenario.teaches.strip(),
         meaning=wording.VERDICTS[result.verdict],
+        busy_host=wording.busy_host(result),
         twin_verdict=evidence.scenario.twin.verdict if result.is_twin else None,
         tiles=list(_tiles(result, evidence)),
         pictures=pictures,

@@ -87,6 +87,8 @@ def text(result: Result) -> str:
         console.print(Text(f"checks: {passed} of {len(checks)} passed"))
     for reason in result.reasons:
         console.print(_text(f"why: {reason}"))
+    if note := wording.busy_host(result):
+        console.print(_text(f"note: {note}"))
     return _stripped(sink)
 
 

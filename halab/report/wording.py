@@ -28,6 +28,23 @@ VERDICT_MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.ERROR: "?", V
 # Of a small drawing in text, from the lowest value to the highest.
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 
+# A lab of three control planes alone uses 75% of two cores while it is sampled.
+_BUSY = 0.95
+
+
+def busy_host(result: Result) -> str:
+    """A remark on the verdict if the host had no processor to spare, and it is not a pass; else an empty text."""
+    if (
+        result.verdict not in (Verdict.FAIL, Verdict.ERROR)
+        or result.host_busy is None
+        or result.host_busy < _BUSY
+    ):
+        return ""
+    return (
+        f"the processors of the host were in use for {result.host_busy:.0%} of the run, so the lab may "
+        "have been slower than on a host with less work"
+    )
+
 
 def heights(values: Sequence[float | None]) -> str:
     """Values as a drawing of one line: `▁▁▂▁█`; `·` for a missing one. The height is in proportion to the highest."""

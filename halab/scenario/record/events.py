@@ -182,10 +182,14 @@ class SamplerStarted(Event):
 
 @dataclass(frozen=True)
 class SamplerStopped(Event):
-    """`samples` are counts by lane, as in `write-via-lb` and `ready-direct@cp2`."""
+    """`samples` are counts by lane, as in `write-via-lb` and `ready-direct@cp2`.
+
+    `host_busy` is the share of the host's processors that was in use while the sampler ran; None if it is not known.
+    """
 
     event = "sampler-stopped"
     samples: Mapping[str, int]
+    host_busy: float | None = None
 
 
 @dataclass(frozen=True)

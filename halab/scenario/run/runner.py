@@ -34,7 +34,7 @@ from halab.scenario.record import events
 from halab.scenario.record.events import SteadyCheckPoint
 from halab.scenario.record.folder import RunFolder
 from halab.scenario.record.timeline import Timeline
-from halab.scenario.run import checks, duration, facts, joiner, ledger, linearizability, probe_objects
+from halab.scenario.run import checks, duration, facts, host, joiner, ledger, linearizability, probe_objects
 from halab.scenario.run.injector import Injector
 from halab.scenario.run.observer import Observer
 from halab.scenario.sampler import launcher
@@ -134,7 +134,7 @@ class ScenarioRun:
                     undo.callback(linearizability.clear_at_the_end, self._site.guests, self._lab)
                 try:
                     with (
-                        afterwards(self._count_samples),
+                        afterwards(partial(self._count_samples, host.Processors())),
                         self._sampling(namespace, objects),
                         self._healing(),
                     ):
@@ -147,8 +147,8 @@ class ScenarioRun:
             return [partial(self._read_back, namespace), self._check_operations, self._check, self._audit]
         return [self._audit]
 
-    def _count_samples(self) -> None:
-        self._timeline.add(events.SamplerStopped(self._observer.counts()))
+    def _count_samples(self, processors: host.Processors) -> None:
+        self._timeline.add(events.SamplerStopped(self._observer.counts(), processors.busy_share()))
 
     def _look_back(self, looks: Sequence[Callable[[], None]]) -> None:
         """Run the checks at once: they do not affect each other, and a campaign of fifty runs is faster."""

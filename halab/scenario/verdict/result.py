@@ -107,6 +107,8 @@ class Result:
     lanes: tuple[LaneFigures, ...]
     recovery_seconds: float | None
     impacts: tuple[Impact, ...] = ()
+    # the share of the host's processors that was in use while the lab was sampled
+    host_busy: float | None = None
     provider: str = ""  # with the acceleration of virtual machines: times under tcg are not those under kvm
     schema: int = SCHEMA
 

@@ -170,6 +170,7 @@ def _result(
     evidence: Evidence, verdict: Verdict, reasons: tuple[str, ...], outcomes: tuple[PromiseOutcome, ...]
 ) -> Result:
     meta, history = evidence.meta, evidence.history
+    stopped = history.events(events.SamplerStopped)
     recovery = next((outcome for outcome in outcomes if outcome.kind is PromiseKind.RECOVERY), None)
     return Result(
         scenario=meta.scenario,
@@ -186,6 +187,7 @@ def _result(
         lanes=tuple(impact.lanes(history)),
         recovery_seconds=recovery.measured if recovery else None,
         impacts=tuple(impact.impacts(history)),
+        host_busy=stopped[-1][1].host_busy if stopped else None,
         provider=meta.provider_in_words,
     )
 

@@ -107,6 +107,35 @@ def test_the_report_names_the_source_code_and_the_host(recorded: Callable[[MadeR
     assert "Debian GNU/Linux 12, kernel 6.1.0, x86_64, 2 cores, 24102 MiB, docker 20.10.24" in page
 
 
+@pytest.mark.parametrize(
+    ("run", "busy", "is_noted"),
+    [
+        (MadeRun(), 0.99, False),
+        (MadeRun(checks=[FAILED]), 0.97, True),
+        (MadeRun(checks=[FAILED]), 0.94, False),
+        (MadeRun(drop=lambda event: isinstance(event, events.RunEnded)), 0.95, True),
+    ],
+    ids=["pass", "fail", "fail on a host with processor to spare", "error"],
+)
+def test_a_verdict_from_a_host_without_processor_to_spare_has_a_note_if_it_is_no_pass(
+    run: MadeRun, busy: float, is_noted: bool
+) -> None:
+    evidence = run.evidence()
+    records = [
+        replace(each, what=replace(each.what, host_busy=busy))
+        if isinstance(each.what, events.SamplerStopped)
+        else each
+        for each in evidence.records
+    ]
+    evidence = replace(evidence, records=records)
+    result = judge(evidence)
+    note = f"the processors of the host were in use for {busy:.0%} of the run"
+    assert (note in " ".join(table.text(result).split())) is is_noted
+    shown = page.html(result, evidence, logs=[])
+    assert (note in shown) is is_noted
+    assert f"{busy:.0%} of the host’s" in shown
+
+
 def test_the_report_says_which_machines_have_a_member_of_etcd(
     recorded: Callable[[MadeRun], RunFolder],
 ) -> None:

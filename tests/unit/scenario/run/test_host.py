@@ -47,6 +47,26 @@ def test_the_facts_are_one_line() -> None:
     assert str(facts) == "Debian GNU/Linux 12, kernel 6.1.0, x86_64, 1 core, 2048 MiB, libvirt 9.0.0"
 
 
+def test_the_busy_share_is_what_was_not_free_since_the_object_was_made(tmp_path: Path) -> None:
+    # user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 0 50 1000 40 0 10 0 70 0\ncpu0 50 0 25 500 20 0 5 0 35 0\n")
+    processors = host.Processors(stat)
+    stat.write_text("cpu  160 5 70 1015 45 0 15 10 130 5\ncpu0 80 0 35 508 22 0 7 5 65 0\n")
+    # 120 in all, of which 15 idle and 5 waiting for disks
+    assert processors.busy_share() == 0.833
+
+
+@pytest.mark.parametrize("text", [None, "", "cpu  one two\n", "cpu  1 0 1 1 0 0 0 0\n"])
+def test_the_busy_share_is_unknown_where_the_system_does_not_say_it(
+    text: str | None, tmp_path: Path
+) -> None:
+    stat = tmp_path / "stat"
+    if text is not None:
+        stat.write_text(text)
+    assert host.Processors(stat).busy_share() is None
+
+
 class _Engine:
     version = "20.10.24"
 

@@ -787,6 +787,24 @@ def test_an_incomplete_record_is_an_error(kind: type[Event]) -> None:
     assert judged(MadeRun(drop=without(kind))).verdict is Verdict.ERROR
 
 
+@pytest.mark.parametrize("busy", [0.3, 1.0, None])
+def test_a_busy_host_is_in_the_result_and_does_not_change_the_verdict(busy: float | None) -> None:
+    evidence = MadeRun().evidence()
+    assert judge(evidence).host_busy is None
+    records = [
+        replace(each, what=replace(each.what, host_busy=busy))
+        if isinstance(each.what, events.SamplerStopped)
+        else each
+        for each in evidence.records
+    ]
+    result = judge(replace(evidence, records=records))
+    assert (result.host_busy, result.verdict) == (busy, Verdict.PASS)
+
+
+def test_the_use_of_the_host_is_unknown_if_the_sampler_did_not_stop() -> None:
+    assert judged(MadeRun(drop=without(events.SamplerStopped))).host_busy is None
+
+
 def test_samples_that_are_missing_from_the_record_are_an_error() -> None:
     evidence = MadeRun().evidence()
     kept = [sample for name in evidence.samples.lanes for sample in evidence.samples.of(name)][1:]
