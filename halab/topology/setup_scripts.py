@@ -53,6 +53,8 @@ def _script(
         when=when,
         phase=_PHASES[when],
         machine=machine,
+        joins=machine.is_node and when is When.BEFORE,
+        static_pods=lab.manifests(machine),
         text=text,
         sum=hashlib.sha256(text.encode()).hexdigest(),
         interpreter="" if text.startswith("#!") else "bash ",

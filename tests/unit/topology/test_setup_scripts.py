@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -21,10 +22,13 @@ def rendered(text: str, name: str = "own.sh", balancer: str = "haproxy", **proxi
 
 def run(machine: Path, text: str, **proxies: str) -> subprocess.CompletedProcess[str]:
     script = rendered(text, **proxies)
-    for path in ("/var/lib/halab", "/run/halab"):
+    for path in ("/var/lib/halab", "/run/halab", "/etc/kubernetes"):
         (machine / path[1:]).mkdir(parents=True, exist_ok=True)
         script = script.replace(path, f"{machine}{path}")
-    return subprocess.run(["bash", "-s"], input=script, capture_output=True, text=True, timeout=20)
+    environment = {**os.environ, "PATH": f"{machine}/bin:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["bash", "-s"], input=script, capture_output=True, text=True, timeout=20, env=environment
+    )
 
 
 def test_a_script_runs_once_for_each_content(tmp_path: Path) -> None:
@@ -50,6 +54,27 @@ def test_the_content_that_worked_runs_again_after_another_one_failed(tmp_path: P
     run(tmp_path, "true\n")
     run(tmp_path, "exit 1\n")
     assert run(tmp_path, "true\n").stdout == "changed: ran own.sh\n"
+
+
+@pytest.mark.parametrize("left", ["kubelet.conf", "manifests/etcd.yaml"])
+def test_what_a_script_wrote_is_there_again_after_an_interrupted_kubeadm(tmp_path: Path, left: str) -> None:
+    kubernetes = tmp_path / "etc/kubernetes"
+    manifests = kubernetes / "manifests"
+    kubeadm = tmp_path / "bin/kubeadm"
+    kubeadm.parent.mkdir()
+    kubeadm.write_text(f"#!/bin/sh\nrm -rf {manifests}/* {kubernetes}/kubelet.conf\n")
+    kubeadm.chmod(0o755)
+    text = "mkdir -p /etc/kubernetes/manifests; touch /etc/kubernetes/manifests/own.yaml\n"
+    assert run(tmp_path, text).stdout == "changed: ran own.sh\n"
+    assert run(tmp_path, text).stdout == ""  # its own static pod is none of kubeadm
+    (kubernetes / left).touch()
+    assert run(tmp_path, text).stdout == (
+        "changed: removed what an interrupted kubeadm left behind\nchanged: ran own.sh\n"
+    )
+    assert [file.name for file in manifests.iterdir()] == ["own.yaml"]
+    (kubernetes / "halab-joined").touch()
+    (kubernetes / "kubelet.conf").touch()
+    assert run(tmp_path, text).stdout == ""
 
 
 def test_a_program_that_a_script_leaves_running_does_not_hold_it(tmp_path: Path) -> None:

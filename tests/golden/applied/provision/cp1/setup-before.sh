@@ -55,6 +55,26 @@ end_remembered_group() {
 
 script=/var/lib/halab/setup-before
 ran=$script.sha256 sum=5f31ec9a022657a3c27cf210f05f64d578b59e346de055ee3c2ccf0c44a90497
+# What an interrupted kubeadm leaves behind. The folder of manifests may also have pods of the user's own.
+has_leftovers() {
+  [ ! -e /etc/kubernetes/kubelet.conf ] || return 0
+  [ ! -e /etc/kubernetes/manifests/etcd.yaml ] || return 0
+  [ ! -e /etc/kubernetes/manifests/kube-apiserver.yaml ] || return 0
+  [ ! -e /etc/kubernetes/manifests/kube-controller-manager.yaml ] || return 0
+  [ ! -e /etc/kubernetes/manifests/kube-scheduler.yaml ] || return 0
+  return 1
+}
+reset_leftovers() {
+  did "removed what an interrupted $1 left behind"
+  kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
+}
+
+# `kubeadm reset` also removes what this script wrote beside kubeadm's files. So the reset comes first.
+if [ ! -e /etc/kubernetes/halab-joined ] && has_leftovers; then
+  end_remembered_group
+  reset_leftovers kubeadm
+  rm -f "$ran"
+fi
 if [ "$(cat "$ran" 2>/dev/null)" = "$sum" ]; then
   exit 0
 fi

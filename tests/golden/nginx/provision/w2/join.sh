@@ -57,9 +57,22 @@ if [ -e /etc/kubernetes/halab-joined ]; then
   exit 0
 fi
 remember_group
-if [ -e /etc/kubernetes/kubelet.conf ] || [ -n "$(ls -A /etc/kubernetes/manifests 2>/dev/null)" ]; then
-  did 'removed what an interrupted kubeadm join left behind'
+# What an interrupted kubeadm leaves behind. The folder of manifests may also have pods of the user's own.
+has_leftovers() {
+  [ ! -e /etc/kubernetes/kubelet.conf ] || return 0
+  [ ! -e /etc/kubernetes/manifests/etcd.yaml ] || return 0
+  [ ! -e /etc/kubernetes/manifests/kube-apiserver.yaml ] || return 0
+  [ ! -e /etc/kubernetes/manifests/kube-controller-manager.yaml ] || return 0
+  [ ! -e /etc/kubernetes/manifests/kube-scheduler.yaml ] || return 0
+  return 1
+}
+reset_leftovers() {
+  did "removed what an interrupted $1 left behind"
   kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock
+}
+
+if has_leftovers; then
+  reset_leftovers 'kubeadm join'
 fi
 
 read -r -a words </run/halab/join-command
