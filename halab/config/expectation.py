@@ -54,7 +54,7 @@ _OF_CONTROL_PLANES = FactTraits()
 _OF_THE_LAB = FactTraits(kinds=None)
 # In MiB. An API server grows from 280 to 330 MiB in a run; nothing but a fault adds a GiB.
 _MEMORY = FactTraits(is_a_number=True, grows_by_itself=1024, may_fall=True, only_if_named=True)
-_MEMORY_OF_ETCD = replace(_MEMORY, kinds=_MEMBERS)
+_MEMORY_WITH_KUBELET = replace(_MEMORY, kinds=_WITH_KUBELET)
 
 
 class FactName(StrEnum):
@@ -124,8 +124,13 @@ class FactName(StrEnum):
         "kubernetes-endpoint",
         FactTraits(values=frozenset({"listed", "absent"}), good_value="listed", only_if_named=True),
     )
-    ETCD_MEMORY = "etcd-memory", _MEMORY_OF_ETCD
+    ETCD_MEMORY = "etcd-memory", replace(_MEMORY, kinds=_MEMBERS)
     API_SERVER_MEMORY = "kube-apiserver-memory", _MEMORY
+    CONTROLLER_MANAGER_MEMORY = "kube-controller-manager-memory", _MEMORY
+    SCHEDULER_MEMORY = "kube-scheduler-memory", _MEMORY
+    KUBELET_MEMORY = "kubelet-memory", _MEMORY_WITH_KUBELET
+    CONTAINERD_MEMORY = "containerd-memory", _MEMORY_WITH_KUBELET
+    BALANCER_MEMORY = "balancer-memory", replace(_MEMORY, kinds=_BALANCER)
     UNIT_STATE = (
         "unit-state",
         FactTraits(

@@ -41,7 +41,15 @@ OF_MACHINES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
 }
 _OF_UNITS = {"active": (FINE, "active")}
 # The state, and its title; the values are in MiB.
-_MEMORIES = {"etcd-memory": "etcd memory", "kube-apiserver-memory": "API memory"}
+_MEMORIES = {
+    "etcd-memory": "etcd memory",
+    "kube-apiserver-memory": "API memory",
+    "kube-controller-manager-memory": "KCM memory",
+    "kube-scheduler-memory": "scheduler memory",
+    "kubelet-memory": "kubelet memory",
+    "containerd-memory": "containerd memory",
+    "balancer-memory": "LB memory",
+}
 _COLOURS = 5
 
 

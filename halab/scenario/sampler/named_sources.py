@@ -125,8 +125,17 @@ _QUESTIONS: dict[FactName, tuple[tuple[str, str, bytes], _ByAddress]] = {
 }
 ADDRESS_FACTS = (FactName.ETCD_MEMBER, FactName.KUBERNETES_ENDPOINT)
 
-# Fact → the name of its process, as the kernel knows it.
-_PROCESSES = {FactName.ETCD_MEMORY: "etcd", FactName.API_SERVER_MEMORY: "kube-apiserver"}
+# Fact → the name of its process, as the kernel knows it: 15 characters, a pattern of pgrep.
+_PROCESSES = {
+    FactName.ETCD_MEMORY: "etcd",
+    FactName.API_SERVER_MEMORY: "kube-apiserver",
+    FactName.CONTROLLER_MANAGER_MEMORY: "kube-controller",
+    FactName.SCHEDULER_MEMORY: "kube-scheduler",
+    FactName.KUBELET_MEMORY: "kubelet",
+    FactName.CONTAINERD_MEMORY: "containerd",
+    # each has a main process with workers, and after a reload also old workers
+    FactName.BALANCER_MEMORY: "'haproxy|nginx|dnsmasq'",
+}
 MEMORY_FACTS = tuple(_PROCESSES)
 
 
@@ -224,9 +233,9 @@ def _unit_command(unit: str) -> str:
 
 
 def _memory_command(fact: FactName) -> str:
-    process = _PROCESSES[fact]
-    status = f'"/proc/$(pgrep -o -x {process})/status"'
-    return f"echo {fact}=$(awk '/^VmRSS/ {{print $2}}' {status} 2>/dev/null)"
+    files = f"$(pgrep -x {_PROCESSES[fact]} | sed 's|.*|/proc/&/status|')"
+    # without a process there is no file, and awk would read standard input
+    return f"echo {fact}=$(awk '/^VmRSS/ {{sum += $2}} END {{if (sum) print sum}}' /dev/null {files} 2>/dev/null)"
 
 
 def _unit_state(shown: str | None, why: str) -> tuple[str | None, str]:

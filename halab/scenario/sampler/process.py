@@ -24,6 +24,7 @@ from halab.cluster.names import Cached, Listed, Resolver
 from halab.config.expectation import FactName, fact_of
 from halab.config.kubernetes import API_PORT
 from halab.config.probe import Question, Way
+from halab.config.targets import kind_of
 from halab.errors import HostProblem, TunnelLost, Unreachable
 from halab.machines.guest_shell import GuestShell
 from halab.machines.guests import SshGuests
@@ -271,10 +272,11 @@ class SamplerProcess:
         memories = [fact for fact in MEMORY_FACTS if fact in config.named_states]
         units = [name for name in config.named_states if fact_of(name) is FactName.UNIT_STATE]
         for machine in config.machines:
+            kind = kind_of(machine)
             here = [
                 fact
                 for fact in memories
-                if machine in (config.members if fact.is_of_etcd else config.control_planes)
+                if (machine in config.members if fact.is_of_etcd else kind in fact.kinds)
             ]
             if units or here:
                 yield Inside(machine, self._shell(machine), units, here, config.origin, limit)

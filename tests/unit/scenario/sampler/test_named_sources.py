@@ -134,6 +134,29 @@ def test_the_commands_print_what_is_read(tmp_path: Path) -> None:
     assert (memory is not None and memory.isdigit(), why) == (True, "")
 
 
+@pytest.mark.parametrize(
+    ("pids", "said"),
+    [("11 12", "3"), ("11", "2"), ("", "")],
+    ids=["main process and worker", "one process", "none"],
+)
+def test_the_memory_of_a_load_balancer_is_that_of_all_its_processes(
+    tmp_path: Path, pids: str, said: str
+) -> None:
+    machine = Shell(tmp_path)
+    for pid, kibibytes in ((11, 2048), (12, 1024)):
+        status = tmp_path / f"proc/{pid}/status"
+        status.parent.mkdir(parents=True)
+        status.write_text(f"Name:\thaproxy\nVmRSS:\t    {kibibytes} kB\n")
+    machine.add_tool("pgrep", f'[ "$*" = "-x haproxy|nginx|dnsmasq" ] && printf "%s\\n" {pids}')
+    fake = FakeGuestShell("")
+    source = Inside("lb1", fake, [], [FactName.BALANCER_MEMORY], 0.0, 1.0)
+    asyncio.run(source.read())
+    command = fake.asked[0].replace("/proc/", f"{tmp_path}/proc/")
+    fake.answer = machine(Call("lb1", command, None, None, 20)).output.strip()
+    readings = seen(asyncio.run(source.read()))
+    assert readings["balancer-memory@lb1"] == ((said, "") if said else (None, "it does not run"))
+
+
 def test_a_process_that_does_not_run_has_no_memory() -> None:
     fake = FakeGuestShell("kubelet.service=active/loaded etcd-memory=")
     assert seen(inside(fake)) == {
