@@ -6,13 +6,23 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from halab.config.loading import Model
 from halab.config.roles import Role
+from halab.printable import shortened
+
+
+def _local(name: str) -> str:
+    if "://" in name:
+        raise ValueError(
+            f"should be the path of a file: download {shortened(name)}, and write where the file is"
+        )
+    return name
+
 
 # A path from the folder of the lab file.
-FileName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+FileName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"), AfterValidator(_local)]
 
 
 class Cni(StrEnum):

@@ -266,6 +266,7 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than_equal": lambda context: f"{context['ge']} or more",
     "less_than": lambda context: f"less than {context['lt']}",
     "less_than_equal": lambda context: f"{context['le']} or less",
+    "ip_v4_address": lambda context: "an IPv4 address such as 192.168.77.21",
     "enum": lambda context: context["expected"].replace("'", ""),
     "literal_error": lambda context: _plain_names(context["expected"]).replace("True", "true"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,12 +15,26 @@ from halab.config.step import format_options
 from halab.config.yaml_source import Path as Where
 from halab.errors import HalabError
 
+_FILE_NAME = r"[\w.-]{1,100}(/[\w.-]{1,100}){0,5}"
+
 
 def read(
     scenario: Scenario, faults: Mapping[str, FaultSpec], folder: Path
 ) -> tuple[dict[str, str], list[Finding]]:
     """The text of every file that an option names, by its path as written, and the files that cannot be read."""
-    return read_all(named(scenario, faults), folder)
+    texts, problems = read_all(named(scenario, faults), folder)
+    return texts, [*problems, *_without_dot(scenario, faults, folder)]
+
+
+def _without_dot(scenario: Scenario, faults: Mapping[str, FaultSpec], folder: Path) -> Iterator[Finding]:
+    """Texts that are the names of files beside the scenario: a file needs `./`, and this would be the text itself."""
+    for index, step in scenario.numbered_injects:
+        options = faults[step.fault].options if step.fault in faults else {}
+        for name, value in step.arguments.items():
+            is_text = name in options and options[name].is_text and not is_path(value)
+            if is_text and re.fullmatch(_FILE_NAME, value) and (folder / value).is_file():
+                what = f"is the name of a file beside the scenario: write ./{value}"
+                yield ("steps", index, "with", name), what
 
 
 def read_all(paths: Iterable[tuple[Where, str]], folder: Path) -> tuple[dict[str, str], list[Finding]]:

@@ -34,7 +34,9 @@ _COUNT = r"[1-9][0-9]?|100"
 _PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 
 
-def _excluded(given: Mapping[str, str]) -> Iterator[str]:
+def _require_change(given: Mapping[str, str]) -> Iterator[str]:
+    if not given:
+        yield f"{EDIT_BALANCER} changes nothing: give it one of its options"
     others = sorted(given.keys() - {_CONFIG})
     if _CONFIG in given and others:
         yield f"{_CONFIG} replaces the whole configuration: leave {', '.join(others)} out"
@@ -224,6 +226,6 @@ FAULTS = (
         _OPTIONS,
         target=FaultTarget.BALANCER,
         check=_require_settings,
-        rule=_excluded,
+        rule=_require_change,
     ),
 )

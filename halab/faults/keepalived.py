@@ -28,7 +28,9 @@ _EFFECT_SECONDS = 30
 _RELOADS = "Reloading"
 
 
-def _excluded(given: Mapping[str, str]) -> Iterator[str]:
+def _require_change(given: Mapping[str, str]) -> Iterator[str]:
+    if not given:
+        yield f"{_NAME} changes nothing: give it one of its options"
     others = sorted(given.keys() - {_CONFIG})
     if _CONFIG in given and others:
         yield f"{_CONFIG} replaces the whole configuration: leave {', '.join(others)} out"
@@ -141,6 +143,6 @@ FAULTS = (
         _OPTIONS,
         target=FaultTarget.BALANCER,
         check=_require_pair,
-        rule=_excluded,
+        rule=_require_change,
     ),
 )

@@ -30,8 +30,12 @@ _DELETE_SECONDS = 60
 _ROOT = "/registry/"
 _ALL = f"{_ROOT} --prefix --keys-only"
 _MOST_OBJECTS = 50
-# If an object of these kinds is deleted, other objects go with it, and nothing could restore those.
-_WITH_CONTENT = ("Namespace", "CustomResourceDefinition")
+# If an object of these kinds is deleted, other objects go with it, and nothing could restore those. With the names
+# that kubectl knows for them.
+_WITH_CONTENT = {
+    "Namespace": ("ns", "namespace", "namespaces"),
+    "CustomResourceDefinition": ("crd", "crds", "customresourcedefinition", "customresourcedefinitions"),
+}
 _REFERENCE = re.compile(r"[a-z][a-z0-9.-]*/[a-z0-9][a-z0-9.:-]*")
 
 
@@ -76,7 +80,13 @@ def _is_complete(item: Any) -> bool:
 def _to_delete(text: str) -> list[str]:
     """What to delete: `deployment/coredns`, or the objects of a manifest. Raises ValueError if it is neither."""
     if _REFERENCE.fullmatch(text):
+        word = text.split("/")[0].split(".")[0]
+        for kind, names in _WITH_CONTENT.items():
+            if word in names:
+                raise ValueError(_why_not(kind))
         return [text]
+    if re.fullmatch(r"[\w.-]+", text):
+        raise ValueError(f"should be kind/name or a manifest, such as deployment/coredns, not {text}")
     objects = _objects(text)
     for item in objects:
         if item["kind"] in _WITH_CONTENT:

@@ -41,7 +41,7 @@ def read(folder: Path, name: str) -> ImageArchive:
             images = tuple(dict.fromkeys(_images(archive, name)))
         size = path.stat().st_size
     except FileNotFoundError as error:
-        raise BadUsage(f"no such file: {path}") from error
+        raise BadUsage(f"no such file: {path}", hint=_HINT) from error
     except (OSError, ValueError) as error:
         raise BadUsage(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
     except tarfile.TarError as error:

@@ -229,6 +229,24 @@ def test_a_lab_without_a_cni_is_warned_of(tmp_path: Path, text: str, warns: bool
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "manifests: [https://example.com/a.yaml]\n",
+            "manifests[1]: should be the path of a file: download https://example.com/a.yaml, and write where",
+        ),
+        (
+            "network: 192.168.77.0/24\nmachines: {cp1: {address: 192.168.77.300}}\n",
+            'machines.cp1.address: should be an IPv4 address such as 192.168.77.21, not "192.168.77.300"',
+        ),
+    ],
+)
+def test_what_is_no_file_and_no_address_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, text)
+    assert said in problem
+
+
 def test_two_load_balancers_share_the_first_free_address_from_100_on(tmp_path: Path) -> None:
     network = IPv4Network("192.168.56.0/24")
     lab = written(tmp_path, PAIR)

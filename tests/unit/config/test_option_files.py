@@ -126,6 +126,17 @@ def test_a_file_that_cannot_be_read_has_the_line_of_its_option(path: str, said: 
     assert said in problem
 
 
+@pytest.mark.parametrize("name", ["break.sh", "parts/break.sh"])
+def test_the_name_of_a_file_without_a_dot_is_not_taken_for_a_script(tmp_path: Path, name: str) -> None:
+    written = ON_FILE.replace("./break.sh", name)
+    assert wrong(written, tmp_path) == []
+    (tmp_path / "parts").mkdir()
+    (tmp_path / name).write_text("true\n")
+    assert wrong(written, tmp_path) == [
+        f"s.yml:13: steps[3].with.script: is the name of a file beside the scenario: write ./{name}"
+    ]
+
+
 def test_a_text_of_several_lines_is_never_a_path(tmp_path: Path) -> None:
     assert (
         wrong(SECOND.replace("echo {stopped} {cp2.name}", "./x").replace("{LINE}", "true"), tmp_path) == []

@@ -112,6 +112,11 @@ def test_an_edit_without_settings_is_refused() -> None:
         inject(site_of(FakeGuests()), "edit-balancer", "lb1")
 
 
+@pytest.mark.parametrize("fault", ["edit-balancer", "edit-keepalived"])
+def test_an_edit_without_settings_is_refused_when_the_file_is_read(fault: str) -> None:
+    assert list(FAULTS[fault].problems_with({})) == [f"{fault} changes nothing: give it one of its options"]
+
+
 def test_settings_of_two_faults_need_not_fit_together() -> None:
     guests = lb("check=none\nfall=5\n")
     inject(site_of(guests), "edit-balancer", "lb1", fall="5")

@@ -224,7 +224,7 @@ def test_a_deletion_that_failed_is_an_error_if_the_object_is_still_there() -> No
 def test_an_impossible_deletion_is_refused(found: str, why: str) -> None:
     guests = machines(Etcd(), found=found)
     with pytest.raises(BadUsage, match=why):
-        inject(site_of(guests), "delete", object="ns/default")
+        inject(site_of(guests), "delete", object="space/default")
     assert len(guests.calls) == 1
 
 
@@ -274,6 +274,14 @@ def test_a_heal_reads_what_was_begun_and_created(tmp_path: Path) -> None:
             "{apiVersion: v1, kind: Namespace, metadata: {name: x}}",
             "other objects are deleted together with a Namespace",
         ),
+        ("delete", "ns/x", "other objects are deleted together with a Namespace"),
+        ("delete", "crds/x", "other objects are deleted together with a CustomResourceDefinition"),
+        (
+            "delete",
+            "customresourcedefinitions.apiextensions.k8s.io/x",
+            "other objects are deleted together with a CustomResourceDefinition",
+        ),
+        ("delete", "coredns", "should be kind/name or a manifest, such as deployment/coredns, not coredns"),
     ],
 )
 def test_a_manifest_is_checked_when_it_is_read(fault: str, text: str, why: str) -> None:

@@ -104,6 +104,13 @@ def test_a_tar_of_other_files_is_refused(tmp_path: Path) -> None:
     assert "manifest.json in" in refusal(tmp_path)
 
 
+def test_a_name_of_an_image_is_refused_with_the_command_that_saves_it(tmp_path: Path) -> None:
+    with pytest.raises(BadUsage) as caught:
+        image_archive.read(tmp_path, "nginx:1.27")
+    assert caught.value.message == f"no such file: {tmp_path}/nginx:1.27"
+    assert "docker save NAME:TAG >FILE.tar" in str(caught.value.hint)
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path)
     (tmp_path / "a.tar").mkdir()
