@@ -202,3 +202,10 @@ if ! cmp -s "$new" /etc/keepalived/keepalived.conf; then
 fi
 rm -f "$new"
 systemctl enable -q --now keepalived.service
+
+# As on Debian. The box forwards packets, as nodes must. A machine that has lost the address would pass on what it still
+# gets for it, and nobody would notice that no neighbour knows the new holder.
+put 0644 /etc/sysctl.d/91-halab-balancer.conf <<'EOF'
+net.ipv4.ip_forward = 0
+EOF
+sysctl -q -p /etc/sysctl.d/91-halab-balancer.conf
