@@ -1,7 +1,7 @@
 """The API server that a node has chosen: the one to which its kubelet is connected.
 
 A kubelet is connected to an API server itself, or to the load balancer on its node, which knows the server behind each
-connection.
+connection: HAProxy shows its sessions, and NGINX writes a log.
 """
 
 from __future__ import annotations
@@ -14,20 +14,27 @@ from halab.config.kubernetes import API_PORT
 from halab.config.load_balancer import NODE_PORT
 from halab.errors import HalabError, LabProblem
 from halab.machines.guests import Guests, on_all
+from halab.topology.balancer import CONNECTION_LOG
 from halab.topology.lab import Lab
 
 # Prints a word for each connection of the kubelet: the address of an API server, or HAProxy's server and the age of the
-# connection, such as cp1=9s, cp1=1m9s or cp1=2h5m.
+# connection, such as cp1=9s, cp1=1m9s or cp1=2h5m. Behind NGINX, it prints the address of the newest connection alone.
+# In NGINX's log, the lines of a client and of the server that it got have the same number (`*7`). They stay when both
+# are gone, and another client may get the same port: the last line counts.
 COMMAND = (
     "{ "
     f"ss -Htnp state established '( dport = :{NODE_PORT} or dport = :{API_PORT} )'; "
     "if [ -S /run/haproxy/admin.sock ]; then "
     "echo 'show sess' | socat -t 1 - unix-connect:/run/haproxy/admin.sock; fi; "
+    f"if [ -s /run/nginx.pid ]; then cat {CONNECTION_LOG}; fi; "
     "} 2>/dev/null | awk '"
     f'/"kubelet"/ {{ if ($4 ~ /:{API_PORT}$/) print $4; else mine["src=" $3] = 1 }} '
     '$3 in mine { server = age = ""; for (i = 4; i <= NF; i++) { '
     "if ($i ~ /^srv=/) server = substr($i, 5); if ($i ~ /^age=/) age = substr($i, 5) } "
-    'print server "=" age }'
+    'print server "=" age } '
+    '$8 == "connected" && $6 == "client" { if ("src=" $7 in mine) newest = $5; server_of[$5] = "" } '
+    '$8 == "connected" && $6 == "proxy" { server_of[$5] = $10 } '
+    "END { if (newest) print server_of[newest] }"
     "'"
 )
 _UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}

@@ -76,7 +76,7 @@ class ExpectationRules:
         if fact is FactName.BACKEND_OF and not any(kind.nodes_choose for kind in self._kinds()):
             yield (
                 (*self.path, "fact"),
-                f"{fact} needs nodes that choose an API server: add `when: {{load_balancer: {choosing_nodes()}}}`",
+                f"{fact} needs nodes that choose an API server: add {choosing_nodes('when')}",
             )
         if fact is FactName.DNS_RECORD and not any(kind.has_dns for kind in self._kinds()):
             yield (

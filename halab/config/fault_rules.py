@@ -219,8 +219,7 @@ class KnownFaults:
         """Yield a problem if the nodes of some lab do not choose an API server, or if it lacks the node."""
         needed = self.needs.load_balancer
         if needed is None or not needed.nodes_choose:
-            needs = f"`needs: {{load_balancer: {choosing_nodes()}}}`"
-            yield f"not every lab has nodes that choose an API server; write {needs}: {target}"
+            yield f"not every lab has nodes that choose an API server; write {choosing_nodes('needs')}: {target}"
         else:
             yield from self.missing_machine(node)
 

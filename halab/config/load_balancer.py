@@ -35,12 +35,15 @@ class Balancer(StrEnum):
     NGINX = "nginx"
     KUBE_VIP = "kube-vip"
     LOCAL = "local"
+    LOCAL_NGINX = "local-nginx"
     DNS = "dns"
 
     @property
     def most_machines(self) -> int:
         """On how many machines of its own it can run: kube-vip is a static pod on every control plane."""
-        return {Balancer.KUBE_VIP: 0, Balancer.LOCAL: 0, Balancer.DNS: 1}.get(self, MOST_BALANCERS)
+        if self.is_on_every_node or self is Balancer.KUBE_VIP:
+            return 0
+        return 1 if self.has_dns else MOST_BALANCERS
 
     @property
     def has_machines(self) -> bool:
@@ -49,7 +52,7 @@ class Balancer(StrEnum):
     @property
     def is_on_every_node(self) -> bool:
         """Whether it is a service on every node, for the clients on that node alone."""
-        return self is Balancer.LOCAL
+        return self in (Balancer.LOCAL, Balancer.LOCAL_NGINX)
 
     @property
     def nodes_choose(self) -> bool:
@@ -74,7 +77,7 @@ class Balancer(StrEnum):
     @property
     def program(self) -> Balancer:
         """The kind whose program it runs."""
-        return Balancer.HAPROXY if self is Balancer.LOCAL else self
+        return {Balancer.LOCAL: Balancer.HAPROXY, Balancer.LOCAL_NGINX: Balancer.NGINX}.get(self, self)
 
     @property
     def service(self) -> str:
@@ -110,9 +113,9 @@ def reporting_balancers() -> str:
     return listed(balancer for balancer in Balancer if balancer.has_one_view)
 
 
-def choosing_nodes() -> str:
-    """The kinds with which every node chooses an API server by itself, as words of a sentence."""
-    return listed(balancer for balancer in Balancer if balancer.nodes_choose)
+def choosing_nodes(key: str) -> str:
+    """What to write below `needs` or `when`, which is the key, if every node has to choose an API server by itself."""
+    return listed(f"`{key}: {{load_balancer: {kind}}}`" for kind in Balancer if kind.nodes_choose)
 
 
 def balancers_on_machines() -> str:
@@ -140,7 +143,8 @@ class LoadBalancer(Model):
         Balancer.HAPROXY,
         description="haproxy or nginx: on a machine of its own; kube-vip: a virtual address of the control planes; "
         "local: HAProxy on every node for the clients on that node, and for others a name with the addresses of all "
-        "control planes; dns: only a name with these addresses, which dnsmasq on lb1 serves",
+        "control planes; local-nginx: the same with NGINX; dns: only a name with these addresses, which dnsmasq on lb1 "
+        "serves",
     )
     machines: int = Field(
         1, ge=1, le=MOST_BALANCERS, description="2: lb1 and lb2, with one virtual address and keepalived"
@@ -222,7 +226,7 @@ class LoadBalancer(Model):
             reason = (
                 f"is for the records of a DNS server: write `kind: {Balancer.DNS}`, or remove this setting"
             )
-        elif kind is Balancer.LOCAL and (of_nodes := _reason_of_local(name, value)):
+        elif kind and kind.is_on_every_node and (of_nodes := _reason_of_local(name, value)):
             reason = of_nodes
         elif name == "kube_vip":
             reason = f"is for kube-vip: write `kind: {Balancer.KUBE_VIP}`, or remove this setting"
@@ -230,7 +234,7 @@ class LoadBalancer(Model):
             reason = _OF_A_PAIR[name]
         if info.data.get("config") and name not in BESIDE_CONFIG:
             reason = f"has no effect beside `config`: write it in {info.data['config']}"
-        elif kind is Balancer.NGINX:
+        elif kind and kind.program is Balancer.NGINX:
             reason = _reason_of_nginx(name, value) or reason
         if reason:
             raise ValueError(reason)

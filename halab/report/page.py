@@ -16,6 +16,7 @@ from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
 # The legend of the bars, by their kinds. Kinds with a word on the bar need no legend.
+_PASSIVE = "which notices a bad backend only when connections to it fail"
 _LEGEND = {
     "ok": "answers, or is in its normal state",
     "failed": "fails; the label is the length of the outage",
@@ -145,13 +146,14 @@ def _kind_of_all(outcomes: Sequence[PromiseOutcome]) -> str:
 def _balancer(meta: Meta) -> str:
     kind = f"{meta.load_balancer} on two machines" if meta.setting.balancers > 1 else str(meta.load_balancer)
     if meta.load_balancer.is_on_every_node:
-        return f"{meta.load_balancer.program} on every node, {_checks(meta.load_balancer_check)}"
+        kind = f"{meta.load_balancer.program} on every node"
+        return f"{kind}, {_checks(meta.load_balancer_check) if meta.load_balancer.checks_backends else _PASSIVE}"
     if not meta.load_balancer.has_machines:
         return f"{kind} on every control plane, which gives the address to one of them"
     if meta.load_balancer.has_dns:
         return f"{kind}, a name with the addresses of all API servers, and no load balancer"
     if not meta.load_balancer.checks_backends:
-        return f"{kind}, which notices a bad backend only when connections to it fail"
+        return f"{kind}, {_PASSIVE}"
     own = f" with {meta.load_balancer_config}" if meta.load_balancer_config else ""
     if not meta.reports_backends:
         return f"{kind}{own}, without checks of its backends that halab can read"

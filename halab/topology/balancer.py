@@ -47,6 +47,8 @@ class BalancerFile:
 
 
 NEW = ".halab-new"
+# Where NGINX on a node writes which server each client got.
+CONNECTION_LOG = "/var/log/nginx/connections.log"
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def from_settings(lab: Lab, wanted: LoadBalancer) -> BalancerFile:
         port=API_PORT,
         stats_port=STATS_PORT,
         node_port=NODE_PORT,
+        connection_log=CONNECTION_LOG,
         **_values(lab, wanted),
     )
     return program.file(wanted.kind, text)
@@ -165,7 +168,7 @@ def from_settings(lab: Lab, wanted: LoadBalancer) -> BalancerFile:
 def _values(lab: Lab, settings: LoadBalancer) -> Mapping[str, str]:
     if settings.kind.has_dns:
         return {"records": dns.RECORDS, "upstream": dns.upstream(lab)}
-    if settings.kind is Balancer.NGINX:
+    if settings.kind.program is Balancer.NGINX:
         counts = settings.check is not BackendCheck.NONE
         failures = f"max_fails={settings.fall or 1} fail_timeout={settings.interval or '10s'}"
         return {

@@ -1,15 +1,16 @@
 """After the heal, the load balancer of every node serves this node alone, and has all control planes as servers."""
 
 KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
+CONFIGURATION = {"haproxy": "/etc/haproxy/haproxy.cfg", "nginx": "/etc/nginx/nginx.conf"}
 
 
 def nodes(lab, machine):
     return {node.name: machine(node.name) for node in lab.nodes}
 
 
-def test_haproxy_runs_on_every_node(lab, machine):
+def test_it_runs_on_every_node(lab, machine):
     states = {
-        name: host.run("systemctl is-active haproxy").stdout.strip()
+        name: host.run(f"systemctl is-active {lab.load_balancer.kind.service}").stdout.strip()
         for name, host in nodes(lab, machine).items()
     }
     assert states == dict.fromkeys(states, "active")
@@ -23,11 +24,11 @@ def test_it_listens_on_the_loopback_only(lab, machine):
 
 
 def test_every_node_has_all_control_planes_as_servers(lab, machine):
-    wanted = sorted(f"{each.name} {each.address}:6443" for each in lab.control_planes)
+    wanted = sorted(f"{each.address}:6443" for each in lab.control_planes)
+    path = CONFIGURATION[lab.load_balancer.kind.service]
     for name, host in nodes(lab, machine).items():
-        servers = host.check_output(
-            "awk '$1 == \"server\" { print $2, $3 }' /etc/haproxy/haproxy.cfg"
-        ).splitlines()
+        # HAProxy has a name before the address of a server, and NGINX has none
+        servers = host.check_output(f"grep -E '^ +server ' {path} | grep -oE '[0-9.]+:6443'").split()
         assert sorted(servers) == wanted, name
 
 

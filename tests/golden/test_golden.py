@@ -121,6 +121,10 @@ CASES = (
         "load_balancer: {kind: kube-vip, kube_vip: {balancing: true, lease_duration: 10}}\n",
     ),
     Case(
+        "local-nginx",
+        "control_planes: 1\nworkers: 1\nload_balancer: {kind: local-nginx, fall: 3, interval: 5s}\n",
+    ),
+    Case(
         "local",
         "control_planes: 2\nworkers: 1\nload_balancer: {kind: local, fall: 3, on_marked_down: none}\n",
     ),

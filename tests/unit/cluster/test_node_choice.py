@@ -11,6 +11,7 @@ from support.site_builder import Shell
 
 from halab.cluster import node_choice
 from halab.errors import LabProblem
+from halab.topology.balancer import CONNECTION_LOG
 
 ADDRESSES = {"cp1": "10.213.7.11", "cp2": "10.213.7.12"}
 LOCAL: dict[str, Any] = {"load_balancer": {"kind": "local"}, "workers": 1}
@@ -27,16 +28,36 @@ SESSIONS = """\
 """
 
 
-def printed(tmp_path: Path, connections: str, sessions: str = "") -> str:
-    """What the command prints on a machine with these connections and sessions."""
+# of NGINX 1.22.1: the connection of the kubelet, to a second server because the first one refused, and two that ended
+LOG = """\
+2026/11/30 11:53:33 [info] 17#17: *1 client 127.0.0.1:40002 connected to 127.0.0.1:7445
+2026/11/30 11:53:33 [info] 17#17: *1 proxy 10.213.7.21:34710 connected to 10.213.7.11:6443
+2026/11/30 11:53:33 [info] 17#17: *1 client disconnected, bytes from/to client:2/2, bytes from/to upstream:2/2
+2026/11/30 11:53:34 [info] 18#18: *3 client 127.0.0.1:40010 connected to 127.0.0.1:7445
+2026/11/30 11:53:34 [info] 17#17: *5 client 127.0.0.1:40002 connected to 127.0.0.1:7445
+2026/11/30 11:53:34 [info] 18#18: *3 proxy 10.213.7.21:34720 connected to 10.213.7.11:6443
+2026/11/30 11:53:34 [error] 17#17: *5 connect() failed (111: Connection refused) while connecting to upstream, client: \
+127.0.0.1, server: 127.0.0.1:7445, upstream: "10.213.7.11:6443", bytes from/to client:0/0, bytes from/to upstream:0/0
+2026/11/30 11:53:34 [info] 17#17: *5 proxy 10.213.7.21:35388 connected to 10.213.7.12:6443
+2026/11/30 11:53:35 [info] 18#18: *3 client disconnected, bytes from/to client:2/2, bytes from/to upstream:2/2
+"""
+
+
+def printed(tmp_path: Path, connections: str, sessions: str = "", log: str = "") -> str:
+    """What the command prints on a machine with these connections, sessions of HAProxy and log of NGINX."""
     machine = Shell(tmp_path / "machine")
     machine.add_tool("ss", f"cat <<'EOF'\n{connections}EOF")
     machine.add_tool("socat", f"cat <<'EOF'\n{sessions}EOF")
-    socket = "[ -S /run/haproxy/admin.sock ]"
-    assert socket in node_choice.COMMAND
-    command = node_choice.COMMAND.replace(socket, "true").replace(
-        "unix-connect:/run/haproxy/admin.sock", "x"
-    )
+    (tmp_path / "log").write_text(log)
+    command = node_choice.COMMAND
+    for there, here in (
+        ("[ -S /run/haproxy/admin.sock ]", "true"),
+        ("unix-connect:/run/haproxy/admin.sock", "x"),
+        ("[ -s /run/nginx.pid ]", "true"),
+        (CONNECTION_LOG, str(tmp_path / "log")),
+    ):
+        assert there in command
+        command = command.replace(there, here)
     return machine(Call("w1", command, None, None, 5)).output
 
 
@@ -45,6 +66,35 @@ def test_behind_the_load_balancer_on_the_node_the_server_of_the_kubelet_s_connec
 ) -> None:
     output = printed(tmp_path, CONNECTIONS, SESSIONS)
     assert node_choice.parse(output, ADDRESSES) == {"cp2"}
+
+
+def test_behind_nginx_on_the_node_its_log_names_the_server_of_the_kubelet_s_connection(
+    tmp_path: Path,
+) -> None:
+    assert node_choice.parse(printed(tmp_path, CONNECTIONS, log=LOG), ADDRESSES) == {"cp2"}
+
+
+@pytest.mark.parametrize(
+    ("added", "chosen"),
+    [
+        # another program had the port before the kubelet, and NGINX still connects
+        ("*9 client 127.0.0.1:40002 connected to 127.0.0.1:7445", set()),
+        # NGINX has restarted, and begins with 1
+        ("*5 client 127.0.0.1:40099 connected to 127.0.0.1:7445", set()),
+        # the kubelet has a second connection, which is newer
+        (
+            "*9 client 127.0.0.1:40003 connected to 127.0.0.1:7445\n2026/11/30 11:54:00 [info] 17#17: "
+            "*9 proxy 10.213.7.21:35390 connected to 10.213.7.11:6443",
+            {"cp1"},
+        ),
+    ],
+)
+def test_the_last_line_of_a_connection_in_nginx_s_log_counts(
+    tmp_path: Path, added: str, chosen: set[str]
+) -> None:
+    second = '0 0 127.0.0.1:40003 127.0.0.1:7445 users:(("kubelet",pid=512,fd=13))\n'
+    log = f"{LOG}2026/11/30 11:54:00 [info] 17#17: {added}\n"
+    assert node_choice.parse(printed(tmp_path, CONNECTIONS + second, log=log), ADDRESSES) == chosen
 
 
 @pytest.mark.parametrize(

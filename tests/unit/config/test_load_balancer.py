@@ -165,6 +165,27 @@ def test_what_load_balancers_on_nodes_have_not_is_refused_with_the_reason(
     assert said.startswith(f"lab.yml:2: load_balancer.{problem}")
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("port: 7443", "port: nodes connect to 127.0.0.1:7445, and clients outside to port 6443 of the API servers"),
+        ("config: nginx.conf", "config: halab writes the configuration of every node, from the other settings"),
+        ("check: tcp", "check: nginx has no health checks, it only counts failed connections"),
+        ("on_marked_down: none", "on_marked_down: nginx never cuts the connections to a failed server"),
+        ("interval: 500ms", "interval: nginx's fail_timeout has whole seconds, such as 5s"),
+    ],
+)  # fmt: skip
+def test_what_nginx_on_nodes_has_not_is_refused_with_the_reason(settings: str, problem: str) -> None:
+    (said,) = problems(f"name: ha\nload_balancer: {{kind: local-nginx, {settings}}}\n")
+    assert said.startswith(f"lab.yml:2: load_balancer.{problem}")
+
+
+def test_load_balancers_on_nodes_have_the_settings_of_nginx() -> None:
+    text = "{kind: local-nginx, check: none, algorithm: leastconn, idle_timeout: 10m}"
+    read = loads(f"load_balancer: {text}", "f", LabFile).load_balancer
+    assert (read.machine_count, read.kind.service, read.kind.checks_backends) == (0, "nginx", False)
+
+
 def test_load_balancers_on_nodes_have_the_settings_of_haproxy() -> None:
     text = "{kind: local, check: tcp, fall: 3, slow_start: 5s, on_marked_down: none, algorithm: first, port: 6443}"
     read = loads(f"load_balancer: {text}", "f", LabFile).load_balancer

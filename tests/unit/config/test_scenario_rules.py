@@ -932,11 +932,13 @@ def test_nodes_with_load_balancers_of_their_own_choose_an_api_server(
     [
         (
             "expect: {fact: backend-of, on: w1, changed: within 5s}",
-            "backend-of needs nodes that choose an API server: add `when: {load_balancer: local}`",
+            "backend-of needs nodes that choose an API server: add `when: {load_balancer: local}` or "
+            "`when: {load_balancer: local-nginx}`",
         ),
         (
             "{inject: nothing, name: b, on: backend-of w1}",
-            "not every lab has nodes that choose an API server; write `needs: {load_balancer: local}`: backend-of w1",
+            "not every lab has nodes that choose an API server; write `needs: {load_balancer: local}` or "
+            "`needs: {load_balancer: local-nginx}`: backend-of w1",
         ),
     ],
 )

@@ -437,6 +437,14 @@ def test_the_report_says_that_every_node_has_a_load_balancer(
     assert "haproxy on every node, which checks every backend (readyz)" in folder.page.read_text()
 
 
+def test_the_report_says_that_nginx_on_every_node_has_no_checks(
+    recorded: Callable[[MadeRun], RunFolder],
+) -> None:
+    folder = recorded(MadeRun(meta=replace(META, load_balancer=Balancer.LOCAL_NGINX)))
+    report.render(folder)
+    assert "nginx on every node, which notices a bad backend only when" in folder.page.read_text()
+
+
 def test_the_report_says_that_the_load_balancer_checks_nothing(
     recorded: Callable[[MadeRun], RunFolder],
 ) -> None:

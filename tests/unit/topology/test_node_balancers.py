@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Any
 
+import pytest
 from support.fakes import lab_of
 
 from halab.topology import balancer, files
@@ -15,7 +16,7 @@ HOST = HostValues("/work", "here", "box", "key", "pub", {})
 
 
 def local(**written: Any) -> Lab:
-    return lab_of(load_balancer={"kind": "local"}, **{"workers": 1, **written})
+    return lab_of(**{"load_balancer": {"kind": "local"}, "workers": 1, **written})
 
 
 def test_the_nodes_have_the_load_balancers_and_no_machine_is_one() -> None:
@@ -59,12 +60,25 @@ def test_no_other_machine_reaches_the_load_balancer_of_a_node_or_its_statistics(
     assert binds == ["bind 127.0.0.1:7445", "bind 127.0.0.1:8404"]
 
 
-def test_every_node_has_all_control_planes_as_servers() -> None:
-    lab = local()
+def test_nginx_on_a_node_serves_this_node_alone() -> None:
+    written = balancer.configuration(lab_of(load_balancer={"kind": "local-nginx"}))
+    assert (written.service, written.others) == ("nginx.service", ("haproxy.service",))
+    listening = [line.strip() for line in written.text.splitlines() if "listen " in line]
+    assert listening == ["listen 127.0.0.1:7445;"]
+    assert f"error_log {balancer.CONNECTION_LOG} info;" in written.text
+    outside = balancer.configuration(lab_of(load_balancer={"kind": "nginx"})).text
+    assert balancer.CONNECTION_LOG not in outside
+
+
+@pytest.mark.parametrize(
+    ("kind", "server"), [("local", "{0.name} {0.address}"), ("local-nginx", "{0.address}")]
+)
+def test_every_node_has_all_control_planes_as_servers(kind: str, server: str) -> None:
+    lab = local(load_balancer={"kind": kind})
     written = files.work_files(lab, HOST)
     for node in lab.nodes:
         script = written[files.balancer_script(node)]
-        assert all(f"server {cp.name} {cp.address}:6443" in script for cp in lab.control_planes)
+        assert all(f"server {server.format(cp)}:6443" in script for cp in lab.control_planes)
 
 
 def test_an_etcd_machine_has_no_load_balancer() -> None:
