@@ -96,7 +96,7 @@ def unpack(path: Path, folder: Path | None = None) -> tuple[RunFolder, Contents]
         raise BadUsage(f"the folder is not empty: {run.path}", hint="choose another folder with --in FOLDER")
     with files.writing(run.path):
         _write(run.path, {**entries, CONTENTS: _as_json(contents)})
-    return RunFolder.existing(run.path), contents
+    return RunFolder.existing(run.path, or_proof=True), contents
 
 
 def _write(folder: Path, entries: Mapping[str, bytes]) -> None:

@@ -15,6 +15,9 @@ from halab.config.lab import LabFile
 from halab.config.twin import Verdict
 from halab.errors import BadUsage
 
+# The verdict of a scenario that shows its bug, and the verdict if it does not.
+OTHERS = {Verdict.PASS: Verdict.FAIL, Verdict.FAIL: Verdict.PASS}
+
 
 @dataclass(frozen=True)
 class KnownBug:
@@ -78,8 +81,7 @@ def expected_in(bug: Bug, lab: LabFile) -> Verdict:
         and affected.is_fixed_in(version_of(lab, affected.component))
         for affected in bug.written.affects
     )
-    others = {Verdict.PASS: Verdict.FAIL, Verdict.FAIL: Verdict.PASS}
-    return others[bug.written.shows] if is_fixed else bug.written.shows
+    return OTHERS[bug.written.shows] if is_fixed else bug.written.shows
 
 
 def in_words(found: Sequence[KnownBug]) -> str:

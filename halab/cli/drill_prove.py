@@ -93,16 +93,11 @@ def _lines(proof: Proof) -> Iterator[str]:
 
 
 def _as_data(proof: Proof) -> dict[str, object]:
-    return {
-        "drill": proof.drill, "seed": proof.seed, "verdict": str(proof.verdict), "reason": proof.reason,
-        "attempts": [
-            {"name": trial.name, "verdict": str(trial.verdict), "problem": trial.problem, "score": trial.grade.score,
-             "tasks": {task.name: {"state": str(task.state), "seen": task.seen} for task in trial.grade.tasks},
-             "violations": {str(name): {"state": str(sighting.state), "seen": sighting.seen}
-                            for name, sighting in trial.grade.violations.items()}}
-            for trial in proof.trials
-        ],
-    }  # fmt: skip
+    from dataclasses import asdict
+
+    from halab.drill import proof_record
+
+    return asdict(proof_record.draw_of(proof))
 
 
 @contextmanager

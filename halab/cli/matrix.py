@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from halab.cli import matrix_places
 from halab.cli.console import duration, echo, echo_raw
 from halab.cli.console import table as columns
 from halab.cli.options import FileGroup, json_option, print_json
@@ -18,11 +17,7 @@ from halab.errors import ExitCode
 from halab.printable import counted
 
 if TYPE_CHECKING:
-    from halab.lifecycle.temporary_lab import LabDeps
     from halab.matrix.forecast import Forecast
-    from halab.matrix.hosts.cluster import Cluster
-    from halab.matrix.places import Places
-    from halab.matrix.plan import MatrixPlan
 
 _RUN = "run"
 
@@ -37,13 +32,22 @@ at_once_option = click.option(
     "for each; 1 if they are on another host]",
 )  # fmt: skip
 
+labs_option = click.option(
+    "--lab", "labs", multiple=True, metavar="NAME", help="Take only this lab of the matrix (repeatable)."
+)
+only_option = click.option(
+    "--only", "only", multiple=True, metavar="NAME",
+    help="Take only this scenario with its losing twin, this drill or this bug (repeatable).",
+)  # fmt: skip
+
 
 @click.group("matrix", cls=FileGroup, for_files=_RUN)
 def matrix_command() -> None:
-    """Run scenarios on many labs that differ in some settings, and show all verdicts on one page.
+    """Run scenarios, drills and bugs on many labs that differ in some settings, and show all verdicts on one page.
 
     A matrix is a file. Its axes are settings of the lab file beside it, and each combination of their values is a lab.
-    A cell is one scenario on one lab. In an empty file, the lab beside it runs the scenarios tagged `first`.
+    A cell is one scenario, drill or bug on one lab. In an empty file, the lab beside it runs the scenarios tagged
+    `first`.
     `halab matrix FILE` is short for `halab matrix run FILE`.
 
     \b
@@ -56,14 +60,26 @@ def matrix_command() -> None:
 @matrix_command.command("plan")
 @matrix_argument
 @folder_option
+@labs_option
+@only_option
 @at_once_option
 @json_option
-def plan_command(file: Path, folder: Path | None, at_once: int | None, as_json: bool) -> None:
-    """Show the cells of a matrix, and how long one run of each takes. Nothing is built.
+def plan_command(
+    file: Path,
+    folder: Path | None,
+    labs: Sequence[str],
+    only: Sequence[str],
+    at_once: int | None,
+    as_json: bool,
+) -> None:
+    """Show the cells of a matrix, and how long one run of each takes. Nothing is built, and no network is needed.
 
     The times come from recorded runs: those of this matrix, and those of the lab beside it. The last column says from
     which. For a scenario that was never run, it is an estimate: the sum of its limits. A run without problems takes a
     fraction of it. A scenario that needs what a lab does not have is skipped there, and takes no time.
+
+    The JSON also has `jobs`: for each scenario, drill and bug on each lab that can run it, the values for --lab and
+    --only, so that each can be a job of its own in CI.
 
     \b
     Example:
@@ -72,8 +88,8 @@ def plan_command(file: Path, folder: Path | None, at_once: int | None, as_json: 
     """
     from halab.matrix import forecast, library
 
-    folder, plan = folder or _folder_of(file), library.find(file)
-    shown = forecast.of(plan, folder, at_once=at_once or _fitting(plan))
+    folder, plan = folder or _folder_of(file), library.find(file).only(labs, only)
+    shown = forecast.of(plan, folder, at_once=at_once or matrix_places.fitting(plan))
     if as_json:
         print_json(forecast.as_data(shown))
         return
@@ -83,9 +99,32 @@ def plan_command(file: Path, folder: Path | None, at_once: int | None, as_json: 
     echo(f"\n{_summary(shown)}")
 
 
+@matrix_command.command("build")
+@matrix_argument
+@labs_option
+@only_option
+def build_command(file: Path, labs: Sequence[str], only: Sequence[str]) -> None:
+    """Build what the labs of a matrix need and the cache does not have: bundles, boxes and images of components.
+
+    `halab matrix run` does the same when it builds a lab. Use this command before it if the labs have no network, as in
+    a bare host. Building a box needs root.
+
+    \b
+    Example:
+      halab matrix build matrix.yml
+    """
+    from halab.cli.console import progress
+    from halab.matrix import images, library
+
+    for path in images.build(library.find(file).only(labs, only), progress()):
+        echo_raw(path)
+
+
 @matrix_command.command(_RUN)
 @matrix_argument
 @folder_option
+@labs_option
+@only_option
 @click.option("--again", is_flag=True, help="Also run again what ended in an error.")
 @at_once_option
 @click.option(
@@ -100,6 +139,8 @@ def plan_command(file: Path, folder: Path | None, at_once: int | None, as_json: 
 def run_command(
     file: Path,
     folder: Path | None,
+    labs: Sequence[str],
+    only: Sequence[str],
     again: bool,
     at_once: int | None,
     scheduler: str | None,
@@ -108,12 +149,12 @@ def run_command(
 ) -> int:
     """Run all cells of a matrix, lab after lab, several labs at once or on several hosts, and write one report.
 
-    For each lab, halab builds the lab, runs its scenarios and removes the lab. Ctrl-C removes the labs that are up, and
-    the same command continues later: complete runs are not repeated. If the matrix file has changed, only the cells
-    that the change is about run again. A run that takes twice as long as the sum of its limits is ended,
-    and its verdict is error. With --scheduler, other hosts play the labs, each host one at a time. Exit code: 0 all
-    cells passed, 1 one failed, 3 a run ended in an error or a lab did not come up or was not removed, 130 interrupted.
-    If several apply, 130 takes precedence over 3, and 3 over 1.
+    For each lab, halab builds the lab, runs its scenarios, proves its drills and removes the lab. Ctrl-C removes the
+    labs that are up, and the same command continues later: complete runs are not repeated. If the matrix file has
+    changed, only the cells that the change is about run again. A run that takes twice as long as the sum of its
+    limits is ended, and its verdict is error. With --scheduler, other hosts play the labs, each host one at a time.
+    Exit code: 0 all cells passed, 1 one failed, 3 a run ended in an error or a lab did not come up or was not
+    removed, 130 interrupted. If several apply, 130 takes precedence over 3, and 3 over 1.
 
     \b
     Example:
@@ -129,14 +170,17 @@ def run_command(
     from halab.matrix import forecast, library, session
     from halab.report import matrix, table
 
-    folder, plan, shown = folder or _folder_of(file), library.find(file), progress()
-    with session.locked(folder), _places(plan, folder, scheduler, certificates, at_once) as (places, size):
+    folder, plan, shown = folder or _folder_of(file), library.find(file).only(labs, only), progress()
+    with (
+        session.locked(folder),
+        matrix_places.chosen(plan, folder, scheduler, certificates, at_once) as (places, size),
+    ):
         known = forecast.of(plan, folder, seed=secrets.randbelow(10**6), again=again, at_once=size)
         for change in known.standing.changes():
             shown.say(f"changed since the last run: {change}")
         shown.say(_summary(known))
         started = datetime.now().astimezone().isoformat(timespec="seconds")
-        outcome = session.play(known, folder, started, shown, _lab_deps, places)
+        outcome = session.play(known, folder, started, shown, matrix_places.lab_deps, places)
     if as_json:
         echo_raw(matrix.text(folder.resolve(), outcome.report).rstrip())
     else:
@@ -185,7 +229,7 @@ def play_lab_command(folder: Path) -> int:
     from halab.matrix.hosts import player
     from halab.matrix.hosts.place import Place
 
-    end = player.play(Place(folder), progress(), _lab_deps, doctor.require, sys.stdin.fileno())
+    end = player.play(Place(folder), progress(), matrix_places.lab_deps, doctor.require, sys.stdin.fileno())
     return ExitCode.ERROR if end.why else ExitCode.PASSED
 
 
@@ -215,68 +259,6 @@ def diff_command(old: Path, new: Path, as_json: bool) -> int:
     else:
         echo("\n".join(matrix_difference.lines(difference)))
     return ExitCode.FAILED if difference.broken else ExitCode.PASSED
-
-
-@contextmanager
-def _places(
-    plan: MatrixPlan, folder: Path, scheduler: str | None, certificates: Path | None, at_once: int | None
-) -> Iterator[tuple[Places, int]]:
-    """Where the labs are played, and how many at once."""
-    from halab.cli.console import progress
-    from halab.matrix.places import ThisHost
-
-    if scheduler is None:
-        if certificates is not None:
-            raise click.UsageError("--certificates needs --scheduler")
-        size = at_once or _fitting(plan)
-        yield ThisHost(size, progress(), progress, _lab_deps), size
-        return
-    if at_once is not None:
-        raise click.UsageError("--at-once is about this host, and --scheduler about others: use one of them")
-    from halab.clock import RealClock
-    from halab.matrix.hosts import agent
-    from halab.matrix.hosts.fleet import Fleet
-
-    with _connected(scheduler, certificates) as cluster:
-        fleet = Fleet(cluster, agent.name_of(folder), RealClock(), progress(), progress, agent.describe())
-        yield fleet, max(1, fleet.size)
-
-
-def _connected(scheduler: str, certificates: Path | None) -> AbstractContextManager[Cluster]:
-    from halab.errors import HostProblem
-    from halab.matrix.hosts.certificates import Certificates
-
-    try:
-        from halab.matrix.hosts import dask_cluster
-    except ImportError as error:
-        raise HostProblem(
-            f"--scheduler needs dask.distributed, the extra `matrix` of halab: {error}",
-            hint=f"{sys.executable} -m pip install 'distributed>=2026.1'",
-        ) from error
-    return dask_cluster.connected(scheduler, Certificates(certificates) if certificates else None)
-
-
-def _fitting(plan: MatrixPlan) -> int:
-    """How many labs of a matrix this host can have at once. Another host is not known so well: one."""
-    from halab.doctor.real_host import RealHost
-    from halab.lifecycle.lab import open_file, remote_of
-    from halab.matrix import at_once
-
-    if remote_of(open_file(plan.lab_file, reads_own_files=False)):
-        return 1
-    return at_once.fitting([lab.written for lab in plan.labs], RealHost(None))
-
-
-def _lab_deps(file: Path) -> LabDeps:
-    from dataclasses import replace
-
-    from halab.cli.lab import temporary_deps
-
-    hint = (
-        f"halab has removed the lab; to look at it, build it with `halab up -f {shlex.quote(str(file))}`: "
-        "it stays up until the next `halab matrix run`, which removes it"
-    )
-    return replace(temporary_deps(keep=False), removed_hint=hint)
 
 
 def _folder_of(file: Path) -> Path:

@@ -18,7 +18,6 @@ from halab.drill.library import DrillScript
 from halab.drill.observer import WatchedExpectations
 from halab.errors import CommandFailed, HalabError, LabProblem, Unable
 from halab.faults import capabilities, manifests, scratch
-from halab.faults.catalogue import FAULTS
 from halab.faults.journal import Journal
 from halab.faults.site import Site
 from halab.faults.targets import Targets
@@ -126,11 +125,9 @@ def require_kind(lab: Lab, drill: Drill) -> None:
 
 
 def _require(site: Site, drill: Drill) -> None:
-    names = [step.fault for step in drill.breaks if isinstance(step, Inject)]
     probed = capabilities.probe(site)
-    setting = requirements.traits_of(site.lab, probed.has, probed.lacking)
-    needed = sorted(need for name in names for need in FAULTS[name].needs)
-    _require_nothing_lacks(drill.requires.lacking_in(setting, needed))
+    traits = requirements.traits_of(site.lab, probed.has, probed.lacking)
+    _require_nothing_lacks(requirements.lacking_in(traits, drill))
 
 
 def _require_nothing_lacks(lacking: Sequence[str]) -> None:

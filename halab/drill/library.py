@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,20 @@ class DrillScript:
     checks: Mapping[str, str] = field(default_factory=dict)
     check_files: Mapping[str, bytes] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_own(self) -> bool:
+        """True for a user's drill, false for one that comes with halab."""
+        return self.path.resolve().parent != data.drills().resolve()
+
+    @property
+    def digest(self) -> str:
+        """A hash (SHA-256) of the drill and its files: with other content, its proof may have another verdict."""
+        digest = hashlib.sha256(b"drill\0" + self.content)
+        others = {**self.check_files, **{name: text.encode() for name, text in self.texts.items()}}
+        for name, content in sorted(others.items()):
+            digest.update(b"\0" + name.encode() + b"\0" + content)
+        return digest.hexdigest()
 
 
 def names() -> list[str]:

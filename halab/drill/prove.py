@@ -21,6 +21,8 @@ from halab.lifecycle.lab import LabDir
 from halab.progress import Progress
 
 NOTHING, SOLUTION = "do nothing", "solve"
+# How many times a solution is tried, each time on a restored lab.
+TIMES = 2
 _UNSEEN = "halab saw in no wrong attempt what `fail_if` names: {}"
 
 
@@ -36,6 +38,13 @@ class ProofAttempt:
     grade: Grade
     verdict: Verdict = Verdict.PASS
     problem: str = ""
+
+    @property
+    def promised(self) -> str:
+        """What it must come to."""
+        return {NOTHING: "no task is done after the break", SOLUTION: "it passes"}.get(
+            self.name, "it does not pass"
+        )
 
 
 @dataclass(frozen=True)

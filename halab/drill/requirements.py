@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 
 from halab.config.drill import Drill
 from halab.config.lab_traits import Capability, LabTraits
+from halab.config.step import Inject
+from halab.faults.catalogue import FAULTS
 from halab.topology.lab import Lab
 
 
@@ -29,3 +31,9 @@ def traits_of(
 def lacking(lab: Lab, drill: Drill) -> list[str]:
     """Why a lab cannot run a drill, as far as its file decides; empty if it can."""
     return drill.requires.lacking_in(traits_of(lab, frozenset(Capability)))
+
+
+def lacking_in(traits: LabTraits, drill: Drill) -> list[str]:
+    """Why a lab with these traits cannot run a drill; empty if it can. The faults of its break have needs, too."""
+    faults = [step.fault for step in drill.breaks if isinstance(step, Inject)]
+    return drill.requires.lacking_in(traits, sorted(need for name in faults for need in FAULTS[name].needs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,6 +85,8 @@ def as_data(forecast: Forecast) -> dict[str, Any]:
             {
                 "name": lab.name,
                 "settings": dict(lab.values),
+                "provider": str(lab.written.provider),
+                "kubernetes": lab.written.kubernetes.version,
                 "seconds": round(forecast.times.to_build(lab).seconds, 1),
                 "source": str(forecast.times.to_build(lab).source),
             }
@@ -93,6 +96,7 @@ def as_data(forecast: Forecast) -> dict[str, Any]:
             {
                 "lab": cell.lab.name,
                 "scenario": cell.script.name,
+                "kind": str(cell.kind),
                 "is_twin": cell.twin,
                 "lacking": cell.lacking or None,
                 "runs": 0 if cell.lacking else plan.repeat,
@@ -103,6 +107,7 @@ def as_data(forecast: Forecast) -> dict[str, Any]:
             }
             for cell in plan.cells
         ],
+        "jobs": list(_jobs(forecast)),
         "changes": list(standing.changes()),
         "at_once": forecast.at_once,
         "pending_runs": standing.pending_count,
@@ -111,3 +116,19 @@ def as_data(forecast: Forecast) -> dict[str, Any]:
             "limits": round(forecast.total.limits, 1),
         },
     }
+
+
+def _jobs(forecast: Forecast) -> Iterator[dict[str, Any]]:
+    """What can run in CI as a job of its own: a scenario with its twin, a drill or a bug on one lab.
+
+    `lab` and `only` are the values of the options with these names. `seconds` has the time of the lab, too.
+    """
+    plan = forecast.standing.plan
+    jobs: dict[tuple[str, str], list[Cell]] = {}
+    for cell in plan.playable:
+        jobs.setdefault((cell.lab.name, cell.script.name), []).append(cell)
+    for (lab, name), cells in jobs.items():
+        runs = [forecast.of(cell).seconds * plan.repeat for cell in cells]
+        seconds = forecast.times.to_build(cells[0].lab).seconds + sum(runs)
+        provider = str(cells[0].lab.written.provider)
+        yield {"lab": lab, "only": name, "provider": provider, "seconds": round(seconds, 1)}

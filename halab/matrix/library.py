@@ -1,4 +1,4 @@
-"""Read matrix files: the labs that the axes make, the scenarios, and the cells that are not excluded."""
+"""Read matrix files: the labs that the axes make, what runs on them, and the cells that are not excluded."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from halab.bugs import library as bug_files
-from halab.bugs import versions
-from halab.bugs.library import Bug
 from halab.config import lab_rules, lab_variants, loading, yaml_source
 from halab.config.lab import LabFile
 from halab.config.lab_variants import Axis, Variant
 from halab.config.loading import Written, nearest
-from halab.config.matrix import SCENARIO, Matrix
-from halab.errors import BadFile, BadUsage, HalabError, Problem
+from halab.config.matrix import BUG, DRILL, SCENARIO, TWIN, Matrix
+from halab.drill.library import DrillScript
+from halab.errors import BadFile, BadUsage, Problem
 from halab.lifecycle.lab import open_file
-from halab.matrix import named_files, skips
+from halab.matrix import members, named_files, skips
+from halab.matrix.members import BugMember, Found, Members
 from halab.matrix.plan import Cell, MatrixLab, MatrixPlan
 from halab.matrix.skips import Skips
-from halab.scenario.run import library
 from halab.scenario.run.library import Script
 
 # Each lab takes minutes: more of them take more than a day.
@@ -28,20 +26,23 @@ _MOST_LABS = 1000
 LAB_FILE = "lab.yml"
 
 _Path = tuple[str | int, ...]
-# What is wrong: at a path in the matrix file, or in a file that it names.
-_Found = tuple[_Path, str] | Problem
+_NAMES = (SCENARIO, TWIN, DRILL, BUG)
 
 
 @dataclass(frozen=True)
 class _Exclusion:
-    """One entry of `exclude`: the values of each axis that it names, and the scenarios; empty for all."""
+    """One entry of `exclude`: the values of each axis that it names, and the names of what it is about; empty for all.
+
+    Scenarios, drills and bugs of a matrix have different names. `twins` are scenarios whose twins are left out.
+    """
 
     values: Mapping[str, frozenset[str]]
-    scenarios: frozenset[str]
+    names: frozenset[str]
+    twins: frozenset[str]
 
-    def leaves_out(self, variant: Variant, scenario: str) -> bool:
+    def leaves_out(self, variant: Variant, name: str, *, twin: bool) -> bool:
         return all(variant.values[axis] in values for axis, values in self.values.items()) and (
-            not self.scenarios or scenario in self.scenarios
+            not (self.names or self.twins) or name in self.names or (twin and name in self.twins)
         )
 
 
@@ -55,22 +56,19 @@ def find(path: Path) -> MatrixPlan:
     matrix, lab_file = written.value, path.parent / LAB_FILE
     base = open_file(lab_file)
     axes = [lab_variants.axis_of(name, values) for name, values in matrix.axes.items()]
-    scripts, unreadable = _scripts(matrix, path.parent)
-    bugs, unknown = _bugs(matrix, path.parent, scripts)
-    played = [*scripts, *(bug.script for bug in bugs)]
+    found = members.read(matrix, path.parent)
     exclusions = [_exclusion(entry) for entry in matrix.exclude]
     _require_none(
-        written,
-        [*_axis_problems(axes), *unreadable, *unknown, *_exclusion_problems(matrix, axes, played)],
+        written, [*_axis_problems(axes), *found.problems, *_exclusion_problems(matrix, axes, found)]
     )
-    members = [_Members(base.content.decode("utf-8-sig"), lab_file, scripts, has_twins=matrix.twins)]
-    members += [_Members(bug.lab, bug.lab_in(bug.folder), [bug.script], bug) for bug in bugs]
+    groups = [_Group(base.content.decode("utf-8-sig"), lab_file, found.scripts, found.drills, matrix.twins)]
+    groups += [_Group(bug.lab, bug.file, [bug.script], bug=bug) for bug in found.bugs]
     cells: list[Cell] = []
-    wrong: list[_Found] = []
+    wrong: list[Found] = []
     known = Skips()
     try:
-        for each in members:
-            made, problems = _cells(each, axes, exclusions, known)
+        for group in groups:
+            made, problems = _cells(group, axes, exclusions, known)
             cells += made
             wrong += problems
     except BadUsage as error:
@@ -82,121 +80,78 @@ def find(path: Path) -> MatrixPlan:
         path=path,
         lab_file=lab_file,
         axes={axis.name: axis.shown for axis in axes},
-        scripts=tuple(played),
+        scripts=(*found.scripts, *(bug.script for bug in found.bugs)),
         cells=tuple(cells),
         repeat=matrix.repeat,
         seed=matrix.seed,
         is_shuffled=not matrix.scenarios,
         has_twins=matrix.twins,
-        bugs=frozenset(bug.name for bug in bugs),
+        bugs=frozenset(bug.script.name for bug in found.bugs),
+        drills=tuple(found.drills),
     )
 
 
 @dataclass(frozen=True)
-class _Members:
-    """What runs on the variants of one lab file: the scenarios of the matrix, or a bug on its own lab."""
+class _Group:
+    """What runs on the variants of one lab file: scenarios and drills of the matrix, or a bug on its own lab."""
 
     text: str
     file: Path
     scripts: Sequence[Script]
-    bug: Bug | None = None
+    drills: Sequence[DrillScript] = ()
     has_twins: bool = False
+    bug: BugMember | None = None
+
+    def left_by(
+        self, exclusions: Sequence[_Exclusion], variant: Variant
+    ) -> list[tuple[Script | DrillScript, bool]]:
+        """What runs on a lab: scenarios, each followed by its twin, and drills. The second value is true for a twin."""
+        kinds = (False, True) if self.has_twins else (False,)
+        members: list[tuple[Script | DrillScript, bool]] = [
+            *((script, twin) for script in self.scripts for twin in kinds),
+            *((drill, False) for drill in self.drills),
+        ]
+        # exclusions know a bug by its name
+        bug = self.bug.bug.name if self.bug else ""
+        return [
+            (script, twin)
+            for script, twin in members
+            if not any(each.leaves_out(variant, bug or script.name, twin=twin) for each in exclusions)
+        ]
 
 
 def _cells(
-    members: _Members, axes: Sequence[Axis], exclusions: Sequence[_Exclusion], known: Skips
-) -> tuple[list[Cell], list[_Found]]:
-    """The cells of these members, and what is wrong with the lab files. Raises BadUsage if there are too many."""
-    variants = lab_variants.variants(members.text, axes, most=_MOST_LABS)
-    kept = {
-        variant.name: [
-            script
-            for script in members.scripts
-            if not any(exclusion.leaves_out(variant, script.name) for exclusion in exclusions)
-        ]
-        for variant in variants
-    }
+    group: _Group, axes: Sequence[Axis], exclusions: Sequence[_Exclusion], known: Skips
+) -> tuple[list[Cell], list[Found]]:
+    """The cells of a group, and what is wrong with the lab files. Raises BadUsage if there are too many."""
+    variants = lab_variants.variants(group.text, axes, most=_MOST_LABS)
+    kept = {variant.name: group.left_by(exclusions, variant) for variant in variants}
     used = [variant for variant in variants if kept[variant.name]]
-    labs, wrong = _labs(used, axes, members)
+    labs, wrong = _labs(used, axes, group)
     if wrong:
         return [], wrong
-    bug, traits = members.bug, {lab.name: skips.traits_of(lab.written) for lab in labs}
+    traits = {lab.name: skips.traits_of(lab.written) for lab in labs}
     return [
         Cell(
             lab,
             script,
             twin,
             lacking=known.lacking(traits[lab.name], script, twin=twin),
-            shows=versions.expected_in(bug, lab.written) if bug else None,
+            shows=group.bug.expected_in(lab.written) if group.bug else None,
         )
         for variant, lab in zip(used, labs, strict=True)
-        for script in kept[variant.name]
-        for twin in ((False, True) if members.has_twins else (False,))
+        for script, twin in kept[variant.name]
     ], []
 
 
-def _require_none(written: Written[Matrix], found: Sequence[_Found]) -> None:
+def _require_none(written: Written[Matrix], found: Sequence[Found]) -> None:
     """Raise BadFile with the lines if anything was found."""
     problems = dict.fromkeys(each if isinstance(each, Problem) else written.problem(*each) for each in found)
     if problems:
         raise BadFile(sorted(problems, key=lambda problem: (problem.file, problem.line)))
 
 
-def _scripts(matrix: Matrix, folder: Path) -> tuple[list[Script], list[_Found]]:
-    """The scenarios of a matrix, in its order. The path of a scenario is relative to the file."""
-    if len(matrix.selectors) > 1:
-        others = " and ".join(matrix.selectors[:-1])
-        return [], [
-            ((matrix.selectors[-1],), f"select the scenarios with this or with {others}, not with both")
-        ]
-    names: list[str] = []
-    found: list[_Found] = []
-    for index, name in enumerate(matrix.scenarios):
-        place = str(folder / name) if loading.is_own_file(name) else name
-        try:
-            library.find(place)
-            names.append(place)
-        except BadFile as error:
-            found += error.problems
-        except HalabError as error:
-            found.append((("scenarios", index), error.with_hint))
-        if name in matrix.scenarios[:index]:
-            found.append((("scenarios", index), f"is already in the list: {name}"))
-    if matrix.scenarios:
-        return library.find_all(names), found
-    scripts = library.find_all(library.names())
-    known = {tag for script in scripts for tag in script.scenario.tags}
-    for index, tag in enumerate(matrix.tags):
-        if tag not in known:
-            found.append((("tags", index), f"no scenario has the tag {tag}{nearest(tag, known)}"))
-    wanted = set(matrix.chosen_tags)
-    return [script for script in scripts if matrix.takes_all or wanted & set(script.scenario.tags)], found
-
-
-def _bugs(matrix: Matrix, folder: Path, scripts: Sequence[Script]) -> tuple[list[Bug], list[_Found]]:
-    """The bugs of a matrix, in its order. The path of a folder is relative to the file."""
-    bugs: list[Bug] = []
-    found: list[_Found] = []
-    taken = {script.name: "scenario" for script in scripts}
-    for index, name in enumerate(matrix.bugs):
-        where = ("bugs", index)
-        try:
-            bug = bug_files.find(str(folder / name) if "/" in name else name)
-            _ = bug.script
-        except BadFile as error:
-            found += error.problems
-            continue
-        except HalabError as error:
-            found.append((where, error.with_hint))
-            continue
-        if bug.name in taken:
-            found.append((where, f"there is already a {taken[bug.name]} of this name: {bug.name}"))
-        taken[bug.name] = "bug"
-        bugs.append(bug)
-    return bugs, found
-
-
-def _axis_problems(axes: Sequence[Axis]) -> Iterator[_Found]:
+def _axis_problems(axes: Sequence[Axis]) -> Iterator[Found]:
     for axis in axes:
         where = ("axes", axis.name)
         if not all(axis.path):
@@ -211,8 +166,9 @@ def _axis_problems(axes: Sequence[Axis]) -> Iterator[_Found]:
 def _exclusion(entry: Mapping[str, Any]) -> _Exclusion:
     values = {name: frozenset(_shown(name, value)) for name, value in entry.items()}
     return _Exclusion(
-        {name: shown for name, shown in values.items() if name != SCENARIO},
-        values.get(SCENARIO, frozenset()),
+        {name: shown for name, shown in values.items() if name not in _NAMES},
+        frozenset().union(*(values.get(kind, frozenset()) for kind in (SCENARIO, DRILL, BUG))),
+        values.get(TWIN, frozenset()),
     )
 
 
@@ -221,32 +177,36 @@ def _shown(name: str, value: Any) -> tuple[str, ...]:
     return lab_variants.axis_of(name, value if isinstance(value, list | tuple) else [value]).shown
 
 
-def _exclusion_problems(matrix: Matrix, axes: Sequence[Axis], scripts: Sequence[Script]) -> Iterator[_Found]:
+def _exclusion_problems(matrix: Matrix, axes: Sequence[Axis], found: Members) -> Iterator[Found]:
     known = {axis.name: axis.shown for axis in axes}
-    known[SCENARIO] = tuple(script.name for script in scripts)
+    known[SCENARIO] = tuple(script.name for script in found.scripts)
+    known[TWIN] = known[SCENARIO] if matrix.twins else ()
+    known[DRILL] = tuple(script.name for script in found.drills)
+    known[BUG] = tuple(dict.fromkeys(member.bug.name for member in found.bugs))
     for index, entry in enumerate(matrix.exclude):
         where = ("exclude", index)
         if not entry:
-            yield where, "excludes everything: name a setting or a scenario"
+            yield where, f"excludes everything: name a setting, or one of {', '.join(_NAMES)}"
         for name, value in entry.items():
             if name not in known:
-                yield (*where, name), f"is neither an axis nor `{SCENARIO}`{nearest(name, known)}"
+                kinds = ", ".join(_NAMES)
+                yield (*where, name), f"is neither an axis nor one of {kinds}{nearest(name, known)}"
                 continue
             for each in _shown(name, value):
                 if each not in known[name]:
-                    what = "scenario" if name == SCENARIO else f"value of {name}"
+                    what = name if name in _NAMES else f"value of {name}"
                     yield (*where, name), f"this matrix has no {what} {each}{nearest(each, known[name])}"
 
 
 def _labs(
-    variants: Sequence[Variant], axes: Sequence[Axis], members: _Members
-) -> tuple[list[MatrixLab], list[_Found]]:
+    variants: Sequence[Variant], axes: Sequence[Axis], group: _Group
+) -> tuple[list[MatrixLab], list[Found]]:
     """The labs, and what is wrong with their lab files, each once and at the value that it is about."""
     labs: list[MatrixLab] = []
-    found: dict[tuple[str, str], _Found] = {}
-    bug = members.bug
+    found: dict[tuple[str, str], Found] = {}
+    bug = group.bug.script.name if group.bug else ""
     for variant in variants:
-        name = variant.name if bug is None else f"{bug.name}-{variant.name}" if axes else bug.name
+        name = "-".join(filter(None, (bug, variant.name if axes or not bug else "")))
         try:
             written = loading.loads(variant.text, variant.name, LabFile)
             problems = [
@@ -256,12 +216,12 @@ def _labs(
         except BadFile as error:
             problems = list(error.problems)
         else:
-            named = named_files.digest(variant.text, written, members.file.parent)
-            labs.append(MatrixLab(name, variant.values, variant.text, written, members.file, named))
+            named = named_files.digest(variant.text, written, group.file.parent)
+            labs.append(MatrixLab(name, variant.values, variant.text, written, group.file, named))
         for problem in problems:
             where, what = _place(problem, variant, axes)
             found.setdefault(
-                (problem.field, problem.what), (where, f"in the lab of {bug.name}: {what}" if bug else what)
+                (problem.field, problem.what), (where, f"in the lab of {bug}: {what}" if bug else what)
             )
     return labs, list(found.values())
 

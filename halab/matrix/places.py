@@ -15,9 +15,11 @@ from halab.campaign.temporary_campaign import play_on
 from halab.clock import RealClock
 from halab.lifecycle.lab import open_file
 from halab.lifecycle.temporary_lab import LabDeps
-from halab.matrix import lab_process
+from halab.matrix import lab_process, proofs
 from halab.matrix.lab_process import EndedLab, EndedRun, LabWork, Listener
+from halab.matrix.plan import Planned, PlannedProof
 from halab.progress import Progress
+from halab.scenario.run import repair
 
 _OPTIONS = CampaignOptions(ends_hanging=True)
 
@@ -31,7 +33,7 @@ class LabOrders:
 
     lab: str
     file: Path
-    runs: tuple[PlannedRun, ...]
+    runs: tuple[Planned, ...]
     seed: int
     fingerprints: Mapping[str, str]
 
@@ -80,20 +82,44 @@ def play_lab(
     lab_deps: Callable[[Path], LabDeps],
     tell: Callable[[EndedRun], None],
 ) -> EndedLab:
-    """Build a lab, play its runs, and remove it. `tell` gets every run that came to its end."""
-    lab_dir, begun = open_file(orders.file), RealClock().now()
+    """Build a lab, play its runs and then its proofs of drills, and remove it.
+
+    `tell` gets every run that came to its end.
+    """
+    lab_dir, clock = open_file(orders.file), RealClock()
+    begun = clock.now()
+    runs = [planned for planned in orders.runs if isinstance(planned, PlannedRun)]
+    drills = [planned for planned in orders.runs if isinstance(planned, PlannedProof)]
+    repairs: list[str] = []
 
     def on_run(run: CampaignRun) -> None:
         tell(EndedRun(str(run.planned), run.planned.seed, run.folder, run.result, run.is_over_limit))
 
     def play() -> CampaignOutcome:
-        return campaigns.play(lab_dir, orders.runs, shown, _OPTIONS, seed=orders.seed, on_run=on_run)
+        outcome = campaigns.play(lab_dir, runs, shown, _OPTIONS, seed=orders.seed, on_run=on_run)
+        if not outcome.error and not outcome.was_interrupted:
+            proofs_begun = clock.now()
+            try:
+                is_broken = bool(drills) and _is_broken(outcome)
+                repairs.extend(proofs.play(lab_dir, drills, shown, tell, is_broken=is_broken))
+            except KeyboardInterrupt:
+                outcome.was_interrupted = True
+            outcome.seconds += clock.now() - proofs_begun
+        return outcome
 
     played = play_on(lab_dir, orders.lab, shown, lab_deps(orders.file), play)
     outcome = played.outcome
     return EndedLab(
         why=played.why,
         was_interrupted=played.was_interrupted,
-        built_seconds=RealClock().now() - begun - outcome.seconds if outcome else None,
-        repairs=tuple(map(str, outcome.repairs)) if outcome else (),
+        built_seconds=clock.now() - begun - outcome.seconds if outcome else None,
+        repairs=(*map(str, outcome.repairs), *repairs) if outcome else (),
     )
+
+
+def _is_broken(outcome: CampaignOutcome) -> bool:
+    """Whether the last run has left the lab broken: nothing was repaired after it."""
+    if not outcome.runs:
+        return False
+    last = outcome.runs[-1]
+    return last.is_over_limit or bool(repair.damage(last.folder))

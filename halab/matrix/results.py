@@ -8,11 +8,12 @@ from pathlib import Path
 
 from halab.errors import BadUsage, HalabError
 from halab.matrix import record
+from halab.matrix.plan import CellKind, MatrixPlan
 from halab.matrix.record import LABS, PlayedRun
 from halab.matrix.standing import Standing
 from halab.printable import counted
 from halab.progress import Progress
-from halab.report import matrix, overview
+from halab.report import matrix, overview, proof
 from halab.report.campaign import Campaign, NotRun
 from halab.report.matrix import MatrixReport, ReportedCell, ReportedLab
 from halab.scenario.record.folder import RunFolder
@@ -43,7 +44,7 @@ def read(runs: Sequence[PlayedRun], folder: Path, shown: Progress) -> Results:
 
 def _add(found: Results, run: PlayedRun, folder: Path, shown: Progress) -> None:
     try:
-        place = RunFolder.existing((folder / run.folder).resolve())
+        place = RunFolder.existing((folder / run.folder).resolve(), or_proof=True)
         found.runs[run.key] = place, judged(place)
     except (HalabError, OSError) as error:
         message = error.message if isinstance(error, HalabError) else str(error)
@@ -77,14 +78,16 @@ def _runs_of(found: Results, lab: str, scenario: str, repeat: int) -> tuple[Judg
 
 
 def judged(run: RunFolder) -> Result:
-    """The result of a recorded run, from its folder alone."""
-    return verdict.judge(run.read())
+    """The result of a recorded run or proof, from its folder alone."""
+    return proof.judged(run) if run.is_proof else verdict.judge(run.read())
 
 
 def write(folder: Path, standing: Standing, results: Results) -> MatrixReport:
     """Write the report of a matrix, and a report of the runs of each lab that has several."""
     by_lab: dict[str, dict[Key, Judged]] = {}
-    for key in sorted(results.runs):
+    # proofs have no figures to compare
+    drills = {script.name for script in standing.plan.drills}
+    for key in sorted(key for key in results.runs if key[1] not in drills):
         by_lab.setdefault(key[0], {})[key] = results.runs[key]
     pages = {
         lab: overview.write(folder.resolve() / LABS / lab, _campaign(lab, standing, runs))
@@ -116,7 +119,7 @@ def report_of(standing: Standing, results: Results, pages: Mapping[str, Path]) -
         for cell in plan.cells
     ]
     return MatrixReport(
-        name=f"{counted(len(plan.scripts), 'scenario')} on {counted(len(plan.labs), 'lab')}",
+        name=f"{_members(plan)} on {counted(len(plan.labs), 'lab')}",
         axes=plan.axes,
         scenarios=plan.titles,
         labs=list(labs.values()),
@@ -129,8 +132,15 @@ def report_of(standing: Standing, results: Results, pages: Mapping[str, Path]) -
     )
 
 
+def _members(plan: MatrixPlan) -> str:
+    """`3 scenarios and 2 drills`; the scenarios of bugs count as scenarios."""
+    counts = {"scenario": len(plan.scripts), "drill": len(plan.drills)}
+    return " and ".join(counted(count, noun) for noun, count in counts.items() if count)
+
+
 def _campaign(lab: str, standing: Standing, runs: Mapping[Key, Judged]) -> Campaign:
-    planned = standing.plan.runs(standing.seed)[lab]
+    runs_of_lab = standing.plan.runs(standing.seed)[lab]
+    planned = [run for run in runs_of_lab if run.cell.kind is not CellKind.DRILL]
     seconds = sum(result.seconds for _, result in runs.values())
     return Campaign(
         name=f"Runs on {lab}",

@@ -1,4 +1,4 @@
-"""Which scenarios a lab cannot run, as far as its file decides. No machine is asked. Pure."""
+"""Which scenarios and drills a lab cannot run, as far as its file decides. No machine is asked. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from halab.config import kubernetes, lab_rules
 from halab.config.lab import LabFile, ProviderKind
 from halab.config.lab_traits import Capability, LabTraits
 from halab.config.roles import Role
+from halab.drill import requirements
+from halab.drill.library import DrillScript
 from halab.faults.capabilities import ruled_out
 from halab.faults.catalogue import FAULTS
 from halab.scenario.run.library import Script
@@ -15,16 +17,24 @@ from halab.scenario.run.library import Script
 
 @dataclass
 class Skips:
-    """The scenarios of a matrix, which have different names. Labs that do not differ for them are looked at once."""
+    """The members of a matrix, which have different names. Labs that do not differ for them are looked at once."""
 
     _known: dict[tuple[object, ...], str] = field(default_factory=dict)
 
-    def lacking(self, traits: tuple[LabTraits, ...], script: Script, *, twin: bool = False) -> str:
-        """Why a lab cannot run a scenario or its losing twin; empty if it may: the machines decide about the rest."""
+    def lacking(
+        self, traits: tuple[LabTraits, ...], script: Script | DrillScript, *, twin: bool = False
+    ) -> str:
+        """Why a lab cannot run a drill, a scenario or its losing twin; empty if it may.
+
+        The machines decide about the rest.
+        """
         key = (*map(_compared, traits), script.name, twin)
         if key not in self._known:
-            played = script.scenario.losing() if twin else script.scenario
-            reasons = [played.lacking_in(each, FAULTS) for each in traits]
+            if isinstance(script, DrillScript):
+                reasons = [requirements.lacking_in(each, script.drill) for each in traits]
+            else:
+                played = script.scenario.losing() if twin else script.scenario
+                reasons = [played.lacking_in(each, FAULTS) for each in traits]
             self._known[key] = "; ".join(reasons[0]) if all(reasons) else ""
         return self._known[key]
 

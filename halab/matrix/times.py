@@ -20,7 +20,6 @@ from halab.matrix.plan import Cell, MatrixLab
 from halab.matrix.record import BuiltLab
 from halab.printable import counted
 from halab.scenario.record.folder import RunFolder
-from halab.scenario.run.duration import longest_seconds
 
 # On two cores, a lab of containers comes up in 75 to 102 s, and is removed in some seconds.
 _BUILD_SECONDS = 120.0
@@ -102,7 +101,7 @@ class Times:
     def _limit(self, cell: Cell) -> float:
         key = cell.name, cell.lab.written.patience
         if key not in self._limits:
-            self._limits[key] = longest_seconds(cell.scenario, key[1])
+            self._limits[key] = cell.longest_seconds
         return self._limits[key]
 
     def to_build(self, lab: MatrixLab) -> Time:

@@ -101,9 +101,9 @@ def key_of(meta: Meta) -> tuple[object, ...]:
 
 
 def run_of(
-    meta: Meta, scenario: Scenario, result: Result, *, text: str, folder: str, stamp: str
+    meta: Meta, scenario: Scenario | None, result: Result, *, steps: str, folder: str, stamp: str
 ) -> HistoryRun:
-    """The entry of a judged run. `scenario` is the one that ran, `text` its file."""
+    """The entry of a judged run. `scenario` is the one that ran; the proof of a drill has none, and no figures."""
     setting = ", ".join(Place.of(meta, by_minor=True).unusual)
     return HistoryRun(
         scenario=meta.scenario,
@@ -121,14 +121,14 @@ def run_of(
         kubernetes=meta.kubernetes,
         halab=meta.halab,
         revision=meta.revision or "",
-        steps=_digest(text),
+        steps=steps,
         folder=folder,
         stamp=stamp,
-        figures=tuple(_figures(scenario, result)) if result.verdict in COUNTED else (),
+        figures=tuple(_figures(scenario, result)) if scenario and result.verdict in COUNTED else (),
     )
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
     """A short hash of the steps as written: comments, title and texts do not count."""
     value = yaml_source.parse(text, "").value
     return hashlib.sha256(json.dumps([value.get("steps"), value.get("recover")]).encode()).hexdigest()[:12]

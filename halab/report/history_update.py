@@ -9,11 +9,12 @@ from pathlib import Path
 
 from halab import files
 from halab.errors import Corrupted, HalabError
-from halab.report.history import HistoryRun, key_of, run_of
+from halab.report import proof
+from halab.report.history import HistoryRun, digest_of, key_of, run_of
 from halab.report.history_file import HistoryFile
 from halab.report.recorded_runs import Refused
 from halab.report.run_entries import relative
-from halab.scenario.record.folder import RunFolder
+from halab.scenario.record.folder import Meta, RunFolder
 from halab.scenario.verdict.verdict import judge
 
 # Judging a run takes a moment: what was read before Ctrl-C stays.
@@ -57,7 +58,7 @@ class HistoryUpdate:
         folder = relative(run.path.resolve(), self.file.path.parent.resolve())
         if self._stamps.get(folder) == stamp:
             return
-        run = RunFolder.existing(run.path)
+        run = RunFolder.existing(run.path, or_proof=True)
         meta = run.read_meta()
         if meta.is_game_day:
             self.left_out["game days"] += 1
@@ -66,9 +67,7 @@ class HistoryUpdate:
         if known and known.folder != folder and (self.file.path.parent / known.folder).is_dir():
             self.left_out["copies"] += 1
             return
-        evidence = run.read()
-        text = files.read(run.scenario, files.WRITTEN_BYTES).decode("utf-8-sig")
-        entry = run_of(meta, evidence.scenario, judge(evidence), text=text, folder=folder, stamp=stamp)
+        entry = _entry(run, meta, folder, stamp)
         try:
             _ = entry.moment
         except ValueError as error:
@@ -81,3 +80,13 @@ class HistoryUpdate:
         self.file.add(self._batch)
         self.added += len(self._batch)
         self._batch = []
+
+
+def _entry(run: RunFolder, meta: Meta, folder: str, stamp: str) -> HistoryRun:
+    if run.is_proof:
+        record = proof.read(run)
+        result = proof.result_of(record, meta)
+        return run_of(meta, None, result, steps=record.digest[:12], folder=folder, stamp=stamp)
+    evidence = run.read()
+    steps = digest_of(files.read(run.scenario, files.WRITTEN_BYTES).decode("utf-8-sig"))
+    return run_of(meta, evidence.scenario, judge(evidence), steps=steps, folder=folder, stamp=stamp)

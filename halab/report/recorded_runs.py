@@ -39,11 +39,13 @@ class RecordedRuns:
     def add(self, path: Path, names: Sequence[str] = ()) -> None:
         """Judge a run and add it. With `names`, only runs of these scenarios."""
         try:
-            folder = RunFolder.existing(path)
+            folder = RunFolder.existing(path, or_proof=True)
             meta = folder.read_meta()
             if names and meta.scenario not in names:
                 return
-            if meta.is_twin or meta.is_game_day:
+            if folder.is_proof:
+                self.left_out["proofs of drills"] += 1
+            elif meta.is_twin or meta.is_game_day:
                 self.left_out["losing twins" if meta.is_twin else "game days"] += 1
             else:
                 self._judge(folder, meta)
@@ -64,7 +66,9 @@ class RecordedRuns:
 
 
 def find(folders: Sequence[Path]) -> list[Path]:
-    """The folders of all runs in these folders and below, once each. A folder may also be a run or a campaign.
+    """The folders of all runs and proofs in these folders and below, once each.
+
+    A folder may also be a run or a campaign.
 
     Raises BadUsage for a folder that does not exist or has no runs, and OSError for one that cannot be read.
     """
@@ -94,7 +98,10 @@ def _below(folder: Path) -> Iterator[Path]:
 def _is_run(path: Path, files: Sequence[str]) -> bool:
     """True if it has most of the files that every run has: without one of them, it is a broken run."""
     run = RunFolder(path)
-    return len({run.meta.name, run.scenario.name, run.timeline.name} & set(files)) > 1
+    return (
+        run.proof.name in files
+        or len({run.meta.name, run.scenario.name, run.timeline.name} & set(files)) > 1
+    )
 
 
 def _raise(error: OSError) -> None:

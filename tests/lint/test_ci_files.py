@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,13 +17,16 @@ import pytest
 import yaml
 
 from halab.cli import cli
-from halab.config import kubernetes
-from halab.scenario.run import library
+from halab.matrix import forecast, library
 
 CI = Path(__file__).parents[2] / "docs/ci"
 WORKFLOWS = ("github-hosted.yml", "github-self-hosted.yml")
-SCHEMAS = {**dict.fromkeys(WORKFLOWS, "vendor.github-workflows"), "gitlab.yml": "vendor.gitlab-ci"}
-SCRIPTS = ("prepare", "lab")
+PIPELINES = ("gitlab.yml", "gitlab-cell.yml")
+SCHEMAS = {
+    **dict.fromkeys(WORKFLOWS, "vendor.github-workflows"),
+    **dict.fromkeys(PIPELINES, "vendor.gitlab-ci"),
+}
+SCRIPTS = ("prepare", "cell")
 
 
 def read(name: str) -> Any:
@@ -30,8 +35,8 @@ def read(name: str) -> Any:
 
 def steps(name: str) -> Iterator[str]:
     """The shell commands of every step; a plain word replaces each expression of the runner."""
-    jobs = read(name)["jobs"].values() if name in WORKFLOWS else [read(name)["halab"]]
-    for job in jobs:
+    content = read(name)
+    for job in (content["jobs"] if name in WORKFLOWS else content).values():
         for step in job.get("steps", []):
             if "run" in step:
                 yield re.sub(r"\$\{\{[^}]*\}\}", "word", step["run"])
@@ -41,8 +46,12 @@ def steps(name: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_it_fits_the_schema_of_its_runner(name: str) -> None:
+    require_schema(name, CI / name)
+
+
+def require_schema(name: str, path: Path) -> None:
     program = Path(sys.executable).with_name("check-jsonschema")
-    argv: list[str | Path] = [program, "--builtin-schema", SCHEMAS[name], CI / name]
+    argv: list[str | Path] = [program, "--builtin-schema", SCHEMAS[name], path]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -86,31 +95,64 @@ def test_every_command_and_option_is_one_of_halab() -> None:
         assert command is not cli, f"halab has no command {words}"
         known = {name for each in command.params for name in each.opts}
         assert {word for word in words if word.startswith("--")} <= known, words
-    assert {"up", "run", "down", "doctor", "build"} <= seen
+    assert {"plan", "build", "run", "gc"} <= seen
 
 
-def test_every_group_is_a_tag_and_every_version_is_known() -> None:
-    tags = {tag for name in library.names() for tag in library.find(name).scenario.tags}
-    hosted = read("github-hosted.yml")["jobs"]["scenarios"]["strategy"]["matrix"]
-    cells = [*hosted["include"], *read("gitlab.yml")["halab"]["parallel"]["matrix"]]
-    groups, versions = {*hosted["group"]}, {*hosted["version"]}
-    for cell in cells:
-        lowered = {key.lower(): value for key, value in cell.items()}
-        for values, key in ((groups, "group"), (versions, "version")):
-            value = lowered[key]
-            values |= {value} if isinstance(value, str) else {*value}
-    assert groups <= tags
-    for version in versions:
-        kubernetes.resolve(version)
+@pytest.fixture(scope="module")
+def planned() -> Any:
+    """What `halab matrix plan --json` says of the matrix of the workflows."""
+    plan = library.find(CI / "matrix.yml")
+    return forecast.as_data(forecast.of(plan, CI / "no-such-folder"))
 
 
-@pytest.mark.parametrize("name", ["github-self-hosted.yml", "lab"])
+def test_the_matrix_has_fewer_jobs_than_github_runs(planned: Any) -> None:
+    jobs = [(job["lab"], job["only"]) for job in planned["jobs"]]
+    assert 0 < len(jobs) == len(set(jobs)) <= 256
+    assert {job["provider"] for job in planned["jobs"]} == {"docker", "libvirt"}
+
+
+def test_a_job_of_github_gets_what_the_plan_says(planned: Any) -> None:
+    text = (CI / "github-hosted.yml").read_text()
+    used = set(re.findall(r"matrix\.(\w+)", text))
+    assert used <= {*planned["jobs"][0], "yml"}
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_gitlab_gets_a_job_for_each_cell(planned: Any, tmp_path: Path) -> None:
+    [command] = [line for line in steps("gitlab.yml") if "jq -r" in line]
+    program = re.search(r"jq -r '([^']*)'", command)
+    assert program is not None
+    made = subprocess.run(
+        ["jq", "-r", program[1]],
+        input=json.dumps(planned),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    cells = tmp_path / "cells.yml"
+    cells.write_text((CI / "gitlab-cell.yml").read_text() + made.stdout)
+    require_schema("gitlab.yml", cells)
+    jobs = {name: job for name, job in yaml.safe_load(cells.read_text()).items() if name != ".cell"}
+    assert len(jobs) == len(planned["jobs"])
+    first = planned["jobs"][0]
+    assert jobs[f"{first['only']} on {first['lab']}"] == {
+        "extends": ".cell",
+        "variables": {"PROVIDER": first["provider"], "LAB": first["lab"], "ONLY": first["only"]},
+    }
+
+
+@pytest.mark.parametrize("name", ["github-self-hosted.yml", "cell"])
 def test_a_job_first_removes_what_killed_ones_have_left(name: str) -> None:
     script = (CI / name).read_text() if name in SCRIPTS else "\n".join(steps(name))
-    assert 0 <= script.find("halab gc --yes") < script.find("halab up")
+    assert 0 <= script.find("halab gc --yes") < script.rfind("halab matrix run")
 
 
-def test_cells_side_by_side_have_labs_of_different_names() -> None:
-    written = re.search(r"cat >lab.yml <<EOF\n(.*?)EOF", (CI / "lab").read_text(), re.DOTALL)
-    assert written is not None
-    assert yaml.safe_load(written[1].replace("$", ""))["name"] == "auto"
+def test_no_keys_are_kept_with_the_results() -> None:
+    kept = re.search(r"cp -r --parents (.*?) \"", (CI / "cell").read_text())
+    assert kept is not None
+    paths = (
+        kept[1].split()
+        + read("github-self-hosted.yml")["jobs"]["matrix"]["steps"][-1]["with"]["path"].split()
+    )
+    assert {path.partition(".halab")[2] for path in paths} <= {"", "/runs"}

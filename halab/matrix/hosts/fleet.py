@@ -209,7 +209,7 @@ class Fleet:
         lab, planned = found
         runs = Work.beside(lab.orders.file).runs
         try:
-            folder = RunFolder.existing(place.unpacked(run, content, runs))
+            folder = RunFolder.existing(place.unpacked(run, content, runs), or_proof=True)
             ended = EndedRun(run.cell, run.seed, folder, results.judged(folder), run.is_over_limit)
         except Corrupted as error:
             # asked again, the host would send the same

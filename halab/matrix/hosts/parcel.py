@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from halab import files
 from halab.campaign.lab_folders import LAB_FILE
-from halab.campaign.plan import PlannedRun
 from halab.config.lab import LabFile
 from halab.errors import BadUsage
 from halab.lifecycle.lab import open_file
 from halab.matrix import named_files
 from halab.matrix.places import LabOrders
+from halab.matrix.plan import Planned, PlannedProof
 
 # It goes through the memory of the scheduler and of both hosts.
 _MOST_BYTES = 500_000_000
@@ -28,14 +28,20 @@ class Parcel:
     matrix: str
     lab: str
     files: Mapping[str, bytes]
-    runs: tuple[PlannedRun, ...]
+    runs: tuple[Planned, ...]
     seed: int
     fingerprints: Mapping[str, str]
 
 
 def written(orders: LabOrders) -> LabFile:
-    """The lab file. Raises BadUsage if the lab can be built on this host only."""
+    """The lab file. Raises BadUsage if the lab can be built, or its drills proved, on this host only."""
     lab = open_file(orders.file).written
+    for planned in orders.runs:
+        if isinstance(planned, PlannedProof) and planned.drill.is_own:
+            raise BadUsage(
+                f"other hosts know only the drills of halab, and not {planned.drill.path}",
+                hint="play this matrix without --scheduler",
+            )
     if lab.source.by_name:
         raise BadUsage(
             f"the lab {orders.lab} has components from a checkout on this host: {', '.join(lab.source.by_name)}",
@@ -44,7 +50,7 @@ def written(orders: LabOrders) -> LabFile:
     return lab
 
 
-def of(matrix: str, orders: LabOrders, runs: Sequence[PlannedRun]) -> Parcel:
+def of(matrix: str, orders: LabOrders, runs: Sequence[Planned]) -> Parcel:
     """The parcel of a lab with these of its runs. Raises BadUsage if its files are too large to be sent."""
     folder = orders.file.parent
     text = orders.file.read_text()

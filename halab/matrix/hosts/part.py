@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from halab.campaign.plan import PlannedRun
 from halab.errors import HalabError
 from halab.matrix.hosts import parcel
 from halab.matrix.hosts.cluster import HostGone, Task
@@ -13,6 +12,7 @@ from halab.matrix.hosts.place import SentRun
 from halab.matrix.hosts.roster import Lab
 from halab.matrix.lab_process import EndedLab
 from halab.matrix.places import LabOrders
+from halab.matrix.plan import Planned
 from halab.printable import one_line
 
 # Building a lab takes about as long as two runs: a further host must have more runs than that.
@@ -28,14 +28,14 @@ def parts_of(orders: LabOrders, hosts: int) -> list[Lab]:
     return [Lab(orders, written, list(runs[begin:end])) for begin, end in pairwise(ends)]
 
 
-def is_same(planned: PlannedRun, run: SentRun, lab: Lab) -> bool:
+def is_same(planned: Planned, run: SentRun, lab: Lab) -> bool:
     """Whether a run that was sent is this one. The lab or the scenario may have changed since it was played."""
     return (str(planned), planned.seed) == (run.cell, run.seed) and lab.orders.fingerprints[
         run.cell
     ] == run.fingerprint
 
 
-def planned_of(labs: Sequence[Lab], run: SentRun) -> tuple[Lab, PlannedRun] | None:
+def planned_of(labs: Sequence[Lab], run: SentRun) -> tuple[Lab, Planned] | None:
     """The run that a host has sent, among those that are left of the parts of its lab; None if it is not wanted."""
     found = ((lab, planned) for lab in labs for planned in lab.left if is_same(planned, run, lab))
     return next(found, None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from halab.campaign.plan import PlannedRun
 from halab.config.lab import LabFile
 from halab.errors import HalabError
 from halab.matrix.hosts import agent
@@ -14,6 +13,7 @@ from halab.matrix.hosts.fetch import Donor, Fetch
 from halab.matrix.hosts.host import Errors, HostFacts
 from halab.matrix.lab_process import EndedLab
 from halab.matrix.places import LabOrders
+from halab.matrix.plan import Planned
 from halab.printable import one_line
 from halab.progress import Progress
 
@@ -27,7 +27,7 @@ class Lab:
 
     orders: LabOrders
     written: LabFile
-    left: list[PlannedRun]
+    left: list[Planned]
     tries: list[str] = field(default_factory=list)
     why: str = ""
 
@@ -71,7 +71,7 @@ class Host:
     leftovers: deque[str]
     errors: Errors = field(default_factory=Errors.none)
     # the runs behind these errors, with the hashes of their archives
-    erred: list[tuple[Lab, PlannedRun, str]] = field(default_factory=list)
+    erred: list[tuple[Lab, Planned, str]] = field(default_factory=list)
     act: Act | None = None
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
+from itertools import chain, count
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -30,6 +32,8 @@ from halab.scenario.record.outage import Samples
 from halab.scenario.record.states import States
 
 SCHEMA = 1
+# The name of a folder can have 255 bytes, and a character up to four.
+_NAME_CHARACTERS = 50
 
 
 @dataclass(frozen=True)
@@ -234,6 +238,15 @@ class RunFolder:
         return self.path / "result.json"
 
     @property
+    def proof(self) -> Path:
+        """What the attempts at a drill came to; only the folder of a proof has it, which has no scenario."""
+        return self.path / "proof.json"
+
+    @property
+    def is_proof(self) -> bool:
+        return self.proof.is_file()
+
+    @property
     def junit(self) -> Path:
         return self.path / "junit.xml"
 
@@ -246,16 +259,25 @@ class RunFolder:
     def page(self) -> Path:
         return self.path / "report.html"
 
+    @classmethod
+    def free(cls, runs: Path, started: datetime, name: str) -> RunFolder:
+        """A folder for a new run of a scenario or a drill; it does not exist yet."""
+        usual = f"{started:%Y%m%d-%H%M%S}-{name[:_NAME_CHARACTERS]}"
+        numbered = (runs / f"{usual}-{number}" for number in count(2))
+        return cls(next(path for path in chain([runs / usual], numbered) if not path.exists()))
+
     def make(self) -> None:
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @classmethod
-    def existing(cls, path: Path) -> RunFolder:
-        """The folder of a run that exists; BadUsage if it is not one."""
+    def existing(cls, path: Path, *, or_proof: bool = False) -> RunFolder:
+        """The folder of a run that exists; with `or_proof`, also that of a proof. BadUsage for any other folder."""
         folder = cls(path)
         hint = "name the folder of a run, such as .halab/runs/…"
         if not path.is_dir():
             raise BadUsage(f"no such folder: {path}", hint=hint)
+        if or_proof and folder.is_proof:
+            return folder
         for needed in (folder.meta, folder.scenario, folder.timeline):
             if not needed.is_file():
                 raise BadUsage(f"not the folder of a run: {path} has no {needed.name}", hint=hint)

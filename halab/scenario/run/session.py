@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, count
-from pathlib import Path
 
 from halab import __version__, process
 from halab.cluster import balancer
@@ -38,9 +36,6 @@ from halab.topology import balancer as configurations
 from halab.topology import keepalived, kube_vip
 from halab.topology.lab import Lab
 
-# The name of a folder can have 255 bytes, and a character up to four.
-_NAME_CHARACTERS = 50
-
 
 @dataclass(frozen=True)
 class Session:
@@ -67,9 +62,7 @@ class Session:
     def prepare(self, script: Script, *, twin: bool = False) -> RunFolder:
         """Create the folder of a run with all files that the run needs."""
         now = datetime.now().astimezone()
-        folder = RunFolder(
-            _free(self.lab_dir.work.runs, f"{now:%Y%m%d-%H%M%S}-{script.name[:_NAME_CHARACTERS]}")
-        )
+        folder = RunFolder.free(self.lab_dir.work.runs, now, script.name)
         folder.make()
         # the content that was read: the files may have changed since
         folder.scenario.write_bytes(script.content)
@@ -224,12 +217,6 @@ def opened(
 def _check(script: Script, twin: bool) -> str:
     """The check of backends that a twin gives the load balancer for its run; empty if it leaves that of the lab."""
     return script.scenario.twin.settings.get("check", "") if twin else ""
-
-
-def _free(runs: Path, name: str) -> Path:
-    """A folder that does not exist yet, with that name and a number if necessary."""
-    numbered = (runs / f"{name}-{number}" for number in count(2))
-    return next(folder for folder in chain([runs / name], numbered) if not folder.exists())
 
 
 def _revision() -> str | None:

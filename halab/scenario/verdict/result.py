@@ -26,6 +26,7 @@ class PromiseKind(StrEnum):
     CHECK = "check"
     AUDIT = "audit"
     RUN = "run"
+    ATTEMPT = "attempt"  # of the proof of a drill
 
 
 class PromiseStatus(StrEnum):

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +26,17 @@ from halab.cli import main
 from halab.clock import RealClock
 from halab.config.lab import ProviderKind
 from halab.errors import HostProblem
+from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation
-from halab.matrix import at_once, hosts, record, results
+from halab.matrix import at_once, hosts, images, proofs, record, results
 from halab.matrix.hosts import agent, dask_cluster, player
 from halab.matrix.hosts.place import Place
-from halab.matrix.lab_process import EndedLab
+from halab.matrix.lab_process import EndedLab, EndedRun
+from halab.matrix.plan import PlannedProof
 from halab.matrix.record import MatrixRecord
+from halab.progress import Progress
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import repair
 
 Shown = pytest.CaptureFixture[str]
 
@@ -92,9 +98,36 @@ def test_a_plan_can_be_read_by_programs(capsys: Shown) -> None:
     assert [(cell["lab"], cell["scenario"]) for cell in data["cells"]][1] == ("haproxy", "kill-etcd-member")
 
 
+def test_a_plan_has_a_job_for_each_scenario_drill_and_bug_on_a_lab_that_can_run_it(
+    capsys: Shown, folder: Path
+) -> None:
+    write_matrix(
+        folder,
+        "axes: {load_balancer.machines: [1, 2]}\nscenarios: [stop-apiserver]\ntwins: true\ndrills: [two-masters]\n"
+        "bugs: [kubelet-not-enabled]\nexclude: [{bug: kubelet-not-enabled, load_balancer.machines: 2}]\n",
+    )
+    assert main(["matrix", "plan", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [(job["lab"], job["only"]) for job in data["jobs"]] == [
+        ("1", "stop-apiserver"), ("2", "stop-apiserver"), ("2", "two-masters"),
+        ("kubelet-not-enabled-1", "kubelet-not-enabled"),
+    ]  # fmt: skip
+    assert [(cell["kind"], cell["lab"]) for cell in data["cells"]][:3] == [
+        ("scenario", "1"), ("twin", "1"), ("drill", "1"),
+    ]  # fmt: skip
+    for job in data["jobs"]:
+        assert main(["matrix", "plan", "--lab", job["lab"], "--only", job["only"], "--json"]) == 0
+        one = json.loads(capsys.readouterr().out)
+        assert one["jobs"] == [job]
+        lab, cells = one["labs"][0], one["cells"]
+        assert job["seconds"] == pytest.approx(lab["seconds"] + sum(cell["seconds"] for cell in cells))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["plan", "--lab", "gone"], "this matrix has no lab gone"),
+        (["run", "--only", "gone"], "this matrix has no scenario, drill or bug gone"),
         (["plan", "gone.yml"], "no such file: gone.yml"),
         (["plan", "matrix"], "the name of a matrix file needs an ending, such as matrix.yml"),
     ],
@@ -160,6 +193,55 @@ class TestRun:
         # and both are complete
         assert main(["matrix", "run"]) == 1
         assert did(played) == []
+
+    def test_some_cells_are_played_alone_and_count_for_the_whole(
+        self, played: Stage, folder: Path, capsys: Shown
+    ) -> None:
+        assert main(["matrix", "run", "--lab", "nginx", "--only", "kill-etcd-member"]) == 0
+        assert did(played) == ["up", BOTH[1], "down"]
+        assert report(folder)["totals"] == {"pass": 1}
+        assert main(["matrix", "run"]) == 0
+        assert did(played) == ["up", *BOTH, "down", "up", BOTH[0], "down"]
+        assert "3 cells (" in capsys.readouterr().err
+
+    def test_drills_are_proved_after_the_scenarios(
+        self, played: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Shown
+    ) -> None:
+        write_matrix(folder, f"{TWO}drills: [find-the-dead-member, two-masters]\nseed: 7\n")
+        during: dict[str, BaseException] = {}
+
+        def prove(
+            lab_dir: LabDir,
+            planned: Sequence[PlannedProof],
+            shown: Progress,
+            tell: Callable[[EndedRun], None],
+            *,
+            is_broken: bool,
+        ) -> Iterator[str]:
+            if is_broken:
+                yield "before it: rebuilt the lab"
+            for each in planned:
+                played.did.append(f"prove {each} {each.seed}")
+                if error := during.pop(lab_dir.file.parent.name, None):
+                    raise error
+                run = RunFolder(lab_dir.work.runs / str(each))
+                run.path.mkdir(mode=0o700, parents=True)
+                run.proof.touch()
+                tell(EndedRun(str(each), each.seed, run, result_of(str(each), "pass")))
+
+        monkeypatch.setattr(proofs, "play", prove)
+        monkeypatch.setattr(repair, "damage", lambda folder: "cp2 is off")
+        during["nginx"] = KeyboardInterrupt()
+        assert main(["matrix", "run"]) == 130
+        prove_it = "prove find-the-dead-member 7"
+        assert did(played) == ["up", *BOTH, prove_it, "down", "up", *BOTH, prove_it, "down"]
+        assert report(folder)["totals"] == {"not run": 1, "pass": 5, "skip": 2}
+        assert "haproxy: before it: rebuilt the lab" in (folder / "matrix/record.json").read_text()
+        assert report(folder)["name"] == "2 scenarios and 2 drills on 2 labs"
+        assert main(["matrix", "run"]) == 0
+        # only the proof is left
+        assert did(played) == ["up", prove_it, "down"]
+        assert report(folder)["totals"] == {"pass": 6, "skip": 2}
 
     def test_labs_can_be_up_at_the_same_time(
         self, played: Stage, folder: Path, capfd: pytest.CaptureFixture[str]
@@ -466,3 +548,31 @@ def test_a_lab_that_was_sent_is_played_until_its_end(
     assert played == [Path("haproxy")] * 2
     assert main(["matrix", "--help"]) == 0
     assert "play-lab" not in capsys.readouterr().out
+
+
+def test_what_the_labs_need_is_built_once(
+    capsys: Shown, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+
+    def note(kind: str, wanted: str) -> SimpleNamespace:
+        built.append(f"{kind} {wanted}")
+        return SimpleNamespace(path=folder / kind / wanted)
+
+    monkeypatch.setattr(
+        images.bundle, "ensure", lambda release, source, shown: note("bundle", release.kubernetes)
+    )
+    monkeypatch.setattr(
+        images.box, "ensure", lambda name, payload, shown, provider: note("box", f"{name} {provider}")
+    )
+    monkeypatch.setattr(images.component, "ensure", lambda wanted, shown: note("image", wanted.name))
+    write_matrix(
+        folder, "axes: {load_balancer.kind: [haproxy, nginx, kube-vip]}\ntags: [first]\n", "box: debian-12\n"
+    )
+    assert main(["matrix", "build"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [Path(line).parent.name for line in lines] == ["bundle", "box", "image"]
+    assert {line.split()[0] for line in built} == {"bundle", "box", "image"}
+    built.clear()
+    assert main(["matrix", "build", "--lab", "nginx"]) == 0
+    assert [line.split()[0] for line in built] == ["bundle", "box"]

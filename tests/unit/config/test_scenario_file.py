@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from support.scenario_files import problems
 
 from halab import data
 from halab.config import kubeadm, scenario_rules, schema
-from halab.config.etcd import Topology
 from halab.config.lab import ProviderKind
 from halab.config.lab_traits import Condition, Needs
 from halab.config.load_balancer import Balancer
@@ -39,26 +37,6 @@ def test_every_scenario_of_ours_obeys_the_rules(path: Path) -> None:
     length = len(read.teaches)
     assert length > 150, f"{path.name}: teaches must have more than 150 characters, and has {length}"
     assert read.checks, f"{path.name}: checks is empty"
-
-
-NIGHTLY = (Path(__file__).parents[3] / "scripts" / "nightly").read_text()
-
-
-@pytest.mark.parametrize("path", sorted(data.scenarios().glob("*.yml")), ids=lambda path: path.stem)
-def test_the_nightly_has_a_lab_for_every_scenario(path: Path) -> None:
-    read = scenario_rules.read(path, FAULTS).value
-    [tags] = re.findall(r'^ +([\w |-]+)\) steps=\("run --tag \$balancer"', NIGHTLY, re.MULTILINE)
-    needed: dict[str, bool] = {
-        "pair": read.needs.balancers > 1,
-        "external": read.needs.etcd is Topology.EXTERNAL,
-        **{
-            kind: read.needs.load_balancer is kind
-            for kind in (Balancer.KUBE_VIP, Balancer.LOCAL, Balancer.DNS)
-        },
-    }
-    assert set(tags.split(" | ")) == set(needed)
-    for tag, is_needed in needed.items():
-        assert tag in read.tags or not is_needed
 
 
 def test_a_scenario_that_was_copied_without_its_checks_gets_a_hint(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.drill_room import DRILL
 from support.matrix_builder import TWO, plan_of, write_matrix
 from support.run_builder import STOP
 
@@ -14,6 +15,7 @@ from halab import data
 from halab.bugs import library as bugs
 from halab.config.load_balancer import Balancer
 from halab.config.loading import listed
+from halab.config.twin import Verdict
 from halab.errors import BadFile, BadUsage
 from halab.matrix import library
 from halab.matrix.plan import MatrixPlan
@@ -105,7 +107,7 @@ def test_a_bug_runs_in_its_own_lab_with_the_values_of_the_axes(tmp_path: Path) -
     assert of_bug.values == {"load_balancer.kind": "haproxy"}
     # the twins are those of the scenarios
     assert list(plan.titles) == ["stop-apiserver", "stop-apiserver (its losing twin)", ETCD_BUG]
-    left = plan_of(tmp_path, f"{text}exclude: [{{scenario: {ETCD_BUG}, load_balancer.kind: nginx}}]\n")
+    left = plan_of(tmp_path, f"{text}exclude: [{{bug: {ETCD_BUG}, load_balancer.kind: nginx}}]\n")
     assert cells(left)[4:] == [f"{ETCD_BUG} on {ETCD_BUG}-haproxy"]
 
 
@@ -207,9 +209,10 @@ WRONG = {
     "tags: [frist]": ["1: tags[1]: no scenario has the tag frist; did you mean first?"],
     "tags: [dns]\nall: true": ["2: all: select the scenarios with this or with tags, not with both"],
     "repeat: 0": ["1: repeat: should be 1 or more, not 0"],
-    "exclude: [{}]": ["1: exclude[1]: excludes everything: name a setting or a scenario"],
+    "exclude: [{}]": ["1: exclude[1]: excludes everything: name a setting, or one of scenario, twin, drill, bug"],
     f"{TWO}exclude:\n  - {{load_balancer.knd: nginx}}\n  - {{load_balancer.kind: dns}}\n  - {{scenario: stop-api}}": [
-        "5: exclude[1].load_balancer.knd: is neither an axis nor `scenario`; did you mean load_balancer.kind?",
+        "5: exclude[1].load_balancer.knd: is neither an axis nor one of scenario, twin, drill, bug; "
+        "did you mean load_balancer.kind?",
         "6: exclude[2].load_balancer.kind: this matrix has no value of load_balancer.kind dns; "
         "known: haproxy, nginx",
         "7: exclude[3].scenario: this matrix has no scenario stop-api; did you mean stop-apiserver?",
@@ -269,3 +272,105 @@ def test_ten_thousand_cells_are_planned_in_about_a_second(tmp_path: Path) -> Non
     assert 5000 < sum(map(len, runs.values())) == len(plan.playable)
     assert len(plan.fingerprints) == len(plan.cells)
     assert taken < 10, f"{taken:.1f} s"
+
+
+def test_drills_run_on_the_labs_that_can_run_them(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text(DRILL)
+    (tmp_path / "test_it.py").write_text("def test_it(): pass\n")
+    plan = plan_of(
+        tmp_path,
+        "axes: {load_balancer.machines: [1, 2]}\nscenarios: [stop-apiserver]\ntwins: true\n"
+        "drills: [two-masters, ./mine.yml]\nexclude: [{drill: mine, load_balancer.machines: 1}]\n",
+    )
+    assert cells(plan) == [
+        "stop-apiserver on 1", "stop-apiserver (its losing twin) on 1", "two-masters on 1",
+        "stop-apiserver on 2", "stop-apiserver (its losing twin) on 2", "two-masters on 2", "mine on 2",
+    ]  # fmt: skip
+    assert [str(cell) for cell in plan.cells if cell.lacking] == ["two-masters on 1"]
+    assert [str(cell.kind) for cell in plan.cells if cell.lab.name == "2"] == [
+        "scenario",
+        "twin",
+        "drill",
+        "drill",
+    ]
+    assert plan.titles["mine"] == "An API server is gone"
+    # after the scenarios, and each has a fingerprint of its own
+    assert [str(run.planned) for run in plan.runs(7)["2"]][2:] == ["two-masters", "mine"]
+    assert len(set(plan.fingerprints.values())) == 7
+    (tmp_path / "test_it.py").write_text("def test_it(): assert True\n")
+    changed = library.find(tmp_path / "matrix.yml").fingerprints
+    assert [key for key, value in plan.fingerprints.items() if changed[key] != value] == [("2", "mine")]
+
+
+def test_only_drills_or_bugs_need_no_scenarios(tmp_path: Path) -> None:
+    assert {cell.kind for cell in plan_of(tmp_path, "drills: all\n").cells} == {"drill"}
+    plan = plan_of(tmp_path, "bugs: all\n")
+    assert {cell.lab.name for cell in plan.cells} == set(bugs.names())
+
+
+def test_a_bug_also_runs_on_the_version_that_is_fixed(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, f"bugs: [{ETCD_BUG}, kubelet-not-enabled]\nfixed: true\n")
+    assert cells(plan) == [
+        f"{name} on {name}" for name in (ETCD_BUG, "kubelet-not-enabled", f"{ETCD_BUG}-fixed")
+    ]
+    shown, _, fixed = plan.cells
+    assert {shown.expected, fixed.expected} == {Verdict.PASS, Verdict.FAIL}
+    assert fixed.lab.written.kubernetes.written_versions["etcd"] == "3.6.9"
+    # the name of the bug leaves out both
+    left = plan_of(
+        tmp_path, f"bugs: [{ETCD_BUG}, kubelet-not-enabled]\nfixed: true\nexclude: [{{bug: {ETCD_BUG}}}]\n"
+    )
+    assert cells(left) == ["kubelet-not-enabled on kubelet-not-enabled"]
+
+
+def test_a_bug_that_never_showed_here_must_not_show(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(data.bugs() / "kubelet-not-enabled", folder)
+    written = folder / "bug.yml"
+    written.write_text(written.read_text().replace("shown: 1", "shown: 0"))
+    [cell] = plan_of(tmp_path, "bugs: [./mine]\n").cells
+    assert cell.expected is not bugs.find(str(folder)).written.shows
+
+
+def test_only_the_twin_of_a_scenario_can_be_left_out(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, f"{TWO}twins: true\nexclude: [{{twin: kill-etcd-member}}]\n")
+    assert [str(cell) for cell in plan.cells if cell.lab.name == "nginx"] == [
+        "stop-apiserver on nginx", "stop-apiserver (its losing twin) on nginx", "kill-etcd-member on nginx",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("drills: [gone]\n", "matrix.yml:1: drills[1]: no such drill: gone"),
+        ("drills: [two-masters, two-masters]\n", "there is already a drill of this name: two-masters"),
+        ("drills: [two-masters]\nexclude: [{drill: gone}]\n", "this matrix has no drill gone"),
+        (f"{TWO}exclude: [{{twin: stop-apiserver}}]\n", "this matrix has no twin stop-apiserver"),
+        ("drills: some\n", "should be a list"),
+    ],
+)
+def test_a_wrong_member_is_reported_at_its_line(tmp_path: Path, text: str, said: str) -> None:
+    assert any(said in problem for problem in problems(tmp_path, text)), problems(tmp_path, text)
+
+
+def test_a_part_of_a_matrix_has_the_seeds_and_the_order_of_the_whole(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path,
+        f"{TWO.replace('scenarios: [stop-apiserver, kill-etcd-member]', 'tags: [first]')}twins: true\n",
+    )
+    part = plan.only(["nginx"], ["stop-apiserver", "kill-etcd-member"])
+    assert {cell.key for cell in part.cells} == {
+        key
+        for key in plan.fingerprints
+        if key[0] == "nginx" and key[1].startswith(("stop-apiserver", "kill-etcd-member"))
+    }
+    assert part.fingerprints.items() <= plan.fingerprints.items()
+    wanted = [run.planned for run in plan.runs(7)["nginx"] if run.cell.key in part.fingerprints]
+    assert [run.planned for run in part.runs(7)["nginx"]] == wanted
+    assert plan.only([], []) == plan
+    for labs, names, said in (
+        (["ngin"], [], "no lab ngin"),
+        ([], ["gone"], "no scenario, drill or bug gone"),
+    ):
+        with pytest.raises(BadUsage, match=said):
+            plan.only(labs, names)

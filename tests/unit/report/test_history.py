@@ -14,7 +14,7 @@ from halab.config.lab import Acceleration, ProviderKind
 from halab.config.load_balancer import Balancer
 from halab.config.twin import Verdict
 from halab.report import history_page, table, wording
-from halab.report.history import HistoryRun, ScenarioHistory, history_of, run_of, to_json
+from halab.report.history import HistoryRun, ScenarioHistory, digest_of, history_of, run_of, to_json
 from halab.scenario.record.events import Event, Steady, SteadyCheckPoint
 from halab.scenario.verdict.verdict import judge
 
@@ -38,7 +38,9 @@ def run(day: int = 1, made: MadeRun | None = None, text: str = STOP, **meta: Any
     built = replace(built, meta=replace(META, **meta))
     evidence = built.evidence()
     folder = f"{day}-made-up"
-    return run_of(built.meta, evidence.scenario, judge(evidence), text=text, folder=folder, stamp="1 2")
+    return run_of(
+        built.meta, evidence.scenario, judge(evidence), steps=digest_of(text), folder=folder, stamp="1 2"
+    )
 
 
 def figures(of: HistoryRun) -> dict[tuple[str, str], float]:
