@@ -26,9 +26,10 @@ from halab.cli import main
 from halab.clock import RealClock
 from halab.config.lab import ProviderKind
 from halab.errors import HostProblem
+from halab.images import box, bundle, component
 from halab.lifecycle.lab import LabDir
 from halab.machines.host import allocation
-from halab.matrix import at_once, hosts, images, proofs, record, results
+from halab.matrix import at_once, hosts, proofs, record, results
 from halab.matrix.hosts import agent, dask_cluster, player
 from halab.matrix.hosts.place import Place
 from halab.matrix.lab_process import EndedLab, EndedRun
@@ -559,13 +560,11 @@ def test_what_the_labs_need_is_built_once(
         built.append(f"{kind} {wanted}")
         return SimpleNamespace(path=folder / kind / wanted)
 
+    monkeypatch.setattr(bundle, "ensure", lambda release, source, shown: note("bundle", release.kubernetes))
     monkeypatch.setattr(
-        images.bundle, "ensure", lambda release, source, shown: note("bundle", release.kubernetes)
+        box, "ensure", lambda name, payload, shown, provider: note("box", f"{name} {provider}")
     )
-    monkeypatch.setattr(
-        images.box, "ensure", lambda name, payload, shown, provider: note("box", f"{name} {provider}")
-    )
-    monkeypatch.setattr(images.component, "ensure", lambda wanted, shown: note("image", wanted.name))
+    monkeypatch.setattr(component, "ensure", lambda wanted, shown: note("image", wanted.name))
     write_matrix(
         folder, "axes: {load_balancer.kind: [haproxy, nginx, kube-vip]}\ntags: [first]\n", "box: debian-12\n"
     )

@@ -87,7 +87,7 @@ def test_the_losing_twins_run_if_the_file_says_so(tmp_path: Path) -> None:
 
 def test_a_twin_runs_right_after_its_scenario_with_the_same_seed(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, f"{TWO}twins: true\nrepeat: 2\n")
-    runs = [(run.cell.name, run.planned.twin, run.planned.seed, run.number) for run in plan.runs(7)["nginx"]]
+    runs = [(run.cell.name, run.cell.twin, run.planned.seed, run.number) for run in plan.runs(7)["nginx"]]
     assert runs[:2] == [
         ("stop-apiserver", False, 7, 1), ("stop-apiserver (its losing twin)", True, 7, 1),
     ]  # fmt: skip
