@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from halab.config.lab import ProviderKind
 from halab.errors import HalabError
-from halab.faults.manifests import HELD, MANIFESTS
+from halab.faults.manifests import HELD, MANIFESTS, backup
 from halab.faults.resources import CPUS
 from halab.faults.scratch import KEPT, OF_THE_SET_UP
 from halab.faults.site import Site
@@ -117,13 +117,9 @@ def _manifests(site: Site, machine: Machine) -> str:
     pods = site.lab.manifests(machine)
     if not pods:
         return ""
+    # other files are pods of the user's own
     return f"""
-for path in {MANIFESTS}/* {MANIFESTS}/.[!.]*; do
-  case ${{path##*/}} in
-    {"|".join(f"{pod}.yaml" for pod in pods)}) ;;
-    *) echo "file $path" ;;
-  esac
-done
+for path in {MANIFESTS}/.[!.]* {" ".join(map(backup, pods))}; do [ ! -e $path ] || echo "file $path"; done
 for pod in {" ".join(pods)}; do [ -e {MANIFESTS}/$pod.yaml ] || echo "missing {MANIFESTS}/$pod.yaml"; done
 """
 

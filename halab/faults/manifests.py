@@ -157,7 +157,7 @@ def _add_stray(site: Site, entry: Entry) -> str:
     original = site.guests.run(entry.machine, f"cat {_path(pod)}").output
     stale = _STALE[pod]
     site.guests.run(entry.machine, f"mkdir -p {HELD}/{entry.id}")
-    return _replace(site, entry, pod, _Flags((stale,)), _backup(pod), with_flag(original, stale))
+    return _replace(site, entry, pod, _Flags((stale,)), backup(pod), with_flag(original, stale))
 
 
 def _remove_stray(site: Site, entry: Entry) -> None:
@@ -166,7 +166,7 @@ def _remove_stray(site: Site, entry: Entry) -> None:
     # reads a new file at once, so the manifest is replaced by a copy.
     site.guests.run(
         entry.machine,
-        f"if [ -d {kept} ]; then rm -f {_backup(pod)}; if [ -e {_path(pod)} ]; then "
+        f"if [ -d {kept} ]; then rm -f {backup(pod)}; if [ -e {_path(pod)} ]; then "
         f"cp -p {_path(pod)} {kept}/again && mv -f {kept}/again {_path(pod)}; fi; fi; "
         f"rm -rf {kept}; {_REMOVE_IF_EMPTY}",
     )
@@ -228,7 +228,7 @@ def _look(
 
 def require_untouched(site: Site, machine: str, pod: str) -> None:
     """Refuse a manifest that another fault has removed or replaced: two faults cannot put it back in any order."""
-    held = f"ls -d {HELD}/{pod}.yaml {HELD}/*/{pod}.yaml {_backup(pod)} 2>/dev/null"
+    held = f"ls -d {HELD}/{pod}.yaml {HELD}/*/{pod}.yaml {backup(pod)} 2>/dev/null"
     command = f"{held}; grep -lsxF -e {_path(pod)} {scratch.KEPT}/*/path || true"
     if site.guests.run(machine, command).output.strip():
         raise BadUsage(
@@ -262,7 +262,7 @@ def _path(pod: str) -> str:
     return f"{MANIFESTS}/{pod}.yaml"
 
 
-def _backup(pod: str) -> str:
+def backup(pod: str) -> str:
     return f"{MANIFESTS}/{pod}.yaml.bak"
 
 

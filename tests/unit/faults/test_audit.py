@@ -11,6 +11,7 @@ from support.site_builder import FakePower, site_of
 
 from halab.errors import Unreachable
 from halab.faults.audit import audit, script
+from halab.faults.manifests import MANIFESTS
 from halab.faults.scratch import KEPT
 from halab.machines.power import PowerState
 
@@ -50,10 +51,26 @@ def test_every_kind_of_machine_is_checked_for_its_own_role(machine: str) -> None
 
 def test_the_manifest_of_kube_vip_belongs_on_its_control_planes() -> None:
     with_it = site_of(FakeGuests(), load_balancer={"kind": "kube-vip"})
-    assert "kube-vip.yaml) ;;" in script(with_it, with_it.lab.machine("cp1"))
     assert "kube-scheduler kube-vip; do" in script(with_it, with_it.lab.machine("cp1"))
     without = site_of(FakeGuests())
     assert "kube-vip" not in script(without, without.lab.machine("cp1"))
+
+
+def test_a_pod_of_the_users_own_is_no_leftover(tmp_path: Path) -> None:
+    pods = ("etcd", "kube-apiserver", "kube-controller-manager")
+    for name in (*(f"{pod}.yaml" for pod in pods), "own.yaml", "kube-apiserver.yaml.bak", ".halab-42"):
+        (tmp_path / name).touch()
+    site = site_of(FakeGuests())
+    text = script(site, site.lab.machine("cp1")).replace(MANIFESTS, str(tmp_path))
+    lines = text[text.index(f"for path in {tmp_path}/") :].split("exit 0")[0]
+    done = subprocess.run(
+        ["bash", "-c", f"shopt -s nullglob\n{lines}"], capture_output=True, text=True, check=True, timeout=10
+    )
+    assert done.stdout.splitlines() == [
+        f"file {tmp_path}/.halab-42",
+        f"file {tmp_path}/kube-apiserver.yaml.bak",
+        f"missing {tmp_path}/kube-scheduler.yaml",
+    ]
 
 
 def test_what_the_set_up_keeps_on_a_machine_is_no_leftover(tmp_path: Path) -> None:
