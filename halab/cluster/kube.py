@@ -39,18 +39,24 @@ def missing_nodes(nodes: Mapping[str, Any], expected: set[str]) -> list[str]:
     ]
 
 
-def pods_not_running(api: Api, expected: set[str], booted: Mapping[str, datetime] = NOT_BOOTED) -> list[str]:
-    """One line for every pod of kube-system that is missing or not running. `expected` are names of static pods.
+def pods_not_running(api: Api, lab: Lab, booted: Mapping[str, datetime] = NOT_BOOTED) -> list[str]:
+    """One line for every pod of kube-system that is missing or not running.
 
     `booted` says of nodes, by their host names, when they booted. A pod whose containers the API reports as started
     earlier is missing: the API still has what the kubelet reported before the boot.
     """
-    return missing_pods(api.get(f"{_CORE}/namespaces/kube-system/pods"), expected, booted)
+    pods = api.get(f"{_CORE}/namespaces/kube-system/pods")
+    return missing_pods(pods, expected_pods(lab), booted, has_dns=lab.kubeadm.has_dns)
 
 
 def missing_pods(
-    pods: Mapping[str, Any], expected: set[str], booted: Mapping[str, datetime] = NOT_BOOTED
+    pods: Mapping[str, Any],
+    expected: set[str],
+    booted: Mapping[str, datetime] = NOT_BOOTED,
+    *,
+    has_dns: bool = True,
 ) -> list[str]:
+    """`expected` are names of static pods. With `has_dns`, there must be a pod of CoreDNS."""
     missing = []
     names = set()
     for pod in pods["items"]:
@@ -67,7 +73,7 @@ def missing_pods(
             missing.append(f"pod {name} is not ready")
         elif _is_from_before(pod, booted):
             missing.append(f"pod {name} was not reported since its node booted")
-    if not any(name.startswith("coredns-") for name in names):
+    if has_dns and not any(name.startswith("coredns-") for name in names):
         missing.append("no CoreDNS pod")
     return missing + [f"no pod {name}" for name in sorted(expected - names)]
 

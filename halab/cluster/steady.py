@@ -184,7 +184,7 @@ def _observe_nodes(api: Api, lab: Lab) -> Observation:
 
 
 def _observe_pods(api: Api, lab: Lab, booted: Mapping[str, datetime]) -> Observation:
-    return Observation(tuple(kube.pods_not_running(api, kube.expected_pods(lab), booted)))
+    return Observation(tuple(kube.pods_not_running(api, lab, booted)))
 
 
 def _observe_leases(api: Api, lab: Lab) -> Observation:

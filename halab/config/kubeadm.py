@@ -7,14 +7,23 @@ that may be set. All supported versions of Kubernetes have this API, and kubeadm
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, StrictBool, Tag, WithJsonSchema
 
 from halab.config import yaml_source
-from halab.config.kubeadm_fields import FREE_DOCUMENTS, REFUSED
+from halab.config.kubeadm_fields import (
+    ADDONS,
+    COREDNS,
+    FREE_DOCUMENTS,
+    INIT_PHASES,
+    JOIN_PHASES,
+    KUBE_PROXY,
+    REFUSED,
+)
 from halab.config.loading import Model, nearest
+from halab.printable import shortened
 
 _API: Final = "kubeadm.k8s.io/v1beta4"
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -41,6 +50,17 @@ def _seconds(duration: str) -> float:
     return sum(float(amount) * _UNITS[unit] for amount, unit in re.findall(_PARTS, duration))
 
 
+def _phase(known: Sequence[str]) -> AfterValidator:
+    """kubeadm checks the names below a phase, such as `ca` of `certs/ca`: they differ between versions."""
+
+    def checked(value: str) -> str:
+        if value.split("/", 1)[0] not in known:
+            raise ValueError(f"no such phase of kubeadm: {shortened(value)}{nearest(value, known)}")
+        return value
+
+    return AfterValidator(checked)
+
+
 FlagName = Annotated[str, AfterValidator(_flag)]
 Duration = Annotated[
     str, AfterValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^({_DURATION})$"})
@@ -60,8 +80,10 @@ class Flag(Document):
     value: str | None
 
 
-def _shape(value: Any) -> str:
-    return "mapping" if isinstance(value, dict) else "list"
+def _shape(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return "mapping"
+    return "list" if isinstance(value, (list, tuple)) else None
 
 
 def _as_list(value: Mapping[str, str | None] | tuple[Flag, ...]) -> tuple[Flag, ...]:
@@ -75,7 +97,11 @@ def _as_list(value: Mapping[str, str | None] | tuple[Flag, ...]) -> tuple[Flag, 
 # A list as in kubeadm's API, which can have a flag twice, or a mapping as in its older versions.
 Flags = Annotated[
     Annotated[dict[FlagName, str | None], Tag("mapping")] | Annotated[tuple[Flag, ...], Tag("list")],
-    Discriminator(_shape),
+    Discriminator(
+        _shape,
+        custom_error_type="flags",
+        custom_error_message='should be a mapping such as {v: "4"}, or a list of {name: …, value: …}',
+    ),
     AfterValidator(_as_list),
 ]
 
@@ -115,6 +141,10 @@ class Etcd(Document):
     local: LocalEtcd | None = None
 
 
+class Addon(Document):
+    disabled: StrictBool | None = None
+
+
 class Networking(Document):
     dnsDomain: str | None = None
 
@@ -127,6 +157,8 @@ class ClusterConfiguration(Document):
     scheduler: Component | None = None
     etcd: Etcd | None = None
     networking: Networking | None = None
+    dns: Addon | None = None
+    proxy: Addon | None = None
     featureGates: dict[str, StrictBool | None] | None = None
     clusterName: str | None = None
     encryptionAlgorithm: str | None = Field(
@@ -164,7 +196,7 @@ class InitConfiguration(Document):
     apiVersion: Literal["kubeadm.k8s.io/v1beta4"] = _API
     kind: Literal["InitConfiguration"] = "InitConfiguration"
     nodeRegistration: NodeRegistration | None = None
-    skipPhases: tuple[str, ...] | None = None
+    skipPhases: tuple[Annotated[str, _phase(INIT_PHASES)], ...] | None = None
     timeouts: Timeouts | None = None
 
 
@@ -173,7 +205,7 @@ class JoinConfiguration(Document):
     kind: Literal["JoinConfiguration"] = "JoinConfiguration"
     nodeRegistration: NodeRegistration | None = None
     caCertPath: str | None = None
-    skipPhases: tuple[str, ...] | None = None
+    skipPhases: tuple[Annotated[str, _phase(JOIN_PHASES)], ...] | None = None
     timeouts: Timeouts | None = None
 
 
@@ -222,6 +254,20 @@ class Kubeadm(Model):
     def documents(self) -> dict[str, dict[str, Any]]:
         """The parts that are set, by the name of their setting, as plain values. A flag has a name and a value."""
         return self.model_dump(mode="json", exclude_unset=True, exclude={"patches"})
+
+    @property
+    def has_dns(self) -> bool:
+        """Whether kubeadm installs CoreDNS."""
+        return self._installs(COREDNS, self.cluster.dns if self.cluster else None)
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether kubeadm installs kube-proxy."""
+        return self._installs(KUBE_PROXY, self.cluster.proxy if self.cluster else None)
+
+    def _installs(self, phase: str, addon: Addon | None) -> bool:
+        skipped = (self.init and self.init.skipPhases) or ()
+        return not (addon and addon.disabled) and not {ADDONS, f"{ADDONS}/all", phase}.intersection(skipped)
 
     @property
     def lease_seconds(self) -> float:

@@ -10,6 +10,36 @@ from halab.config.leader_roles import LEASED_ROLES
 # The static pods that kubeadm makes on a control plane.
 STATIC_PODS = ("etcd", "kube-apiserver", *(role.lease for role in LEASED_ROLES))
 
+# The phases of kubeadm on the first level, in their order.
+ADDONS = "addon"
+COREDNS, KUBE_PROXY = f"{ADDONS}/coredns", f"{ADDONS}/kube-proxy"
+INIT_PHASES = (
+    "preflight",
+    "certs",
+    "kubeconfig",
+    "etcd",
+    "control-plane",
+    "kubelet-start",
+    "wait-control-plane",
+    "upload-config",
+    "upload-certs",
+    "mark-control-plane",
+    "bootstrap-token",
+    "kubelet-finalize",
+    ADDONS,
+    "show-join-command",
+)
+JOIN_PHASES = (
+    "preflight",
+    "control-plane-prepare",
+    "check-etcd",
+    "kubelet-start",
+    "etcd-join",
+    "kubelet-wait-bootstrap",
+    "control-plane-join",
+    "wait-control-plane",
+)
+
 _PATCHES = "write the folder as `kubeadm: {patches: DIR}`"
 _IMAGES = "machines pull no images, and have only the images of the bundle"
 _ADDRESS = "it is the machine's address on the lab's network"
@@ -25,11 +55,8 @@ REFUSED: Mapping[tuple[str, ...], str] = {
     ("cluster", "controlPlaneEndpoint"): "it is the load balancer; for its name, write `endpoint: …`",
     ("cluster", "certificatesDir"): "halab reads certificates in /etc/kubernetes/pki",
     ("cluster", "imageRepository"): _IMAGES,
-    ("cluster", "dns"): f"a lab without CoreDNS is never steady, and {_IMAGES}",
-    (
-        "cluster",
-        "proxy",
-    ): "a lab without kube-proxy is never steady, because CoreDNS reaches the API through it",
+    ("cluster", "dns", "imageRepository"): _IMAGES,
+    ("cluster", "dns", "imageTag"): "write `kubernetes: {coredns: …}`",
     ("cluster", "networking", "serviceSubnet"): "write `kubernetes: {services: …}`",
     (
         "cluster",

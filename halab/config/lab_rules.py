@@ -41,10 +41,17 @@ def warnings(lab: LabFile) -> Iterator[str]:
         yield warning
     if not lab.load_balancer.machine_count and "lb" in lab.machines.model_fields_set:
         yield f"machines.lb has no effect: with {lab.load_balancer.kind}, no machine is a load balancer"
-    if lab.cni is Cni.NONE and not lab.manifests and lab.setup == Setup():
+    brings_nothing = not lab.manifests and lab.setup == Setup()
+    then = "`halab up` fails at the end. Apply one yourself, then run `halab up` again"
+    if lab.cni is Cni.NONE and brings_nothing:
         yield (
             "cni: none, but no manifests and no setup scripts that bring a network of pods: nodes stay NotReady, and "
-            "`halab up` fails at the end. Apply one yourself, then run `halab up` again"
+            f"{then}"
+        )
+    elif lab.kubeadm.has_dns and not lab.kubeadm.has_proxy and brings_nothing:
+        yield (
+            "kubeadm installs no kube-proxy, and no manifests and no setup scripts bring a replacement: CoreDNS does "
+            f"not reach the API, and {then}"
         )
 
 

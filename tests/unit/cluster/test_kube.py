@@ -116,6 +116,18 @@ def test_absent_coredns_is_missing(pods: Any) -> None:
     assert missing(pods) == ["no CoreDNS pod"]
 
 
+@pytest.mark.parametrize(
+    "kubeadm",
+    [{"cluster": {"dns": {"disabled": True}}}, {"init": {"skipPhases": ["addon"]}}],
+    ids=["disabled", "skipped"],
+)
+def test_coredns_may_be_absent_if_kubeadm_does_not_install_it(pods: Any, kubeadm: Any) -> None:
+    pods["items"] = [pod for pod in pods["items"] if not pod["metadata"]["name"].startswith("coredns-")]
+    api: Any = FakeApi({"/api/v1/namespaces/kube-system/pods": pods})
+    assert kube.pods_not_running(api, lab_of(kubeadm=kubeadm)) == []
+    assert kube.pods_not_running(api, lab_of()) == ["no CoreDNS pod"]
+
+
 def test_leaders_are_read_from_their_leases(leases: Any) -> None:
     holders = kube.holders(leases["items"])
     assert {lease: kube.machine_of(holder or "", {}) for lease, holder in holders.items()} == {
@@ -146,7 +158,7 @@ def test_nodes_pods_and_leaders_are_read_from_the_api(nodes: Any, pods: Any, lea
         "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases": leases,
     })  # fmt: skip
     assert kube.nodes_not_ready(api, set(CONTROL_PLANES)) == []
-    assert kube.pods_not_running(api, kube.expected_pods(lab_of())) == []
+    assert kube.pods_not_running(api, lab_of()) == []
     assert kube.leaders(api, lab_of())["kube-scheduler"] == "cp1"
 
 

@@ -93,7 +93,12 @@ def test_documents_may_name_their_version_and_kind() -> None:
             'cluster: {scheduler: {extraArgs: {--v: "4"}}}',
             "cluster.scheduler.extraArgs.--v: is not the name of a flag: write it without the dashes in front",
         ),
-        ("cluster: {scheduler: {extraArgs: v}}", 'cluster.scheduler.extraArgs: should be a list, not "v"'),
+        (
+            "cluster: {scheduler: {extraArgs: --v=4}}",
+            'cluster.scheduler.extraArgs: should be a mapping such as {v: "4"}, or a list of {name: …, value: …}',
+        ),
+        ("init: {skipPhases: [addon/kube-proxi, adon]}", "init.skipPhases[2]: no such phase of kubeadm: adon; did you"),
+        ("join: {skipPhases: [addon]}", "join.skipPhases[1]: no such phase of kubeadm: addon; "),
         ("cluster: {featureGates: {X: 'true'}}", 'cluster.featureGates.X: should be true or false, not "true"'),
         ("cluster: {certificateValidityPeriod: 2d}", "cluster.certificateValidityPeriod: should be a duration"),
         ("init: {nodeRegistration: {imagePullSerial: 1}}", "init.nodeRegistration.imagePullSerial: should be true or"),
@@ -103,6 +108,25 @@ def test_documents_may_name_their_version_and_kind() -> None:
 )  # fmt: skip
 def test_what_kubeadm_does_not_know_is_refused_with_its_line(written: str, said: str) -> None:
     assert problem(written).startswith(f"lab.yml:2: kubeadm.{said}")
+
+
+@pytest.mark.parametrize(
+    ("written", "has_dns", "has_proxy"),
+    [
+        ("cluster: {clusterName: x}", True, True),
+        ("cluster: {proxy: {disabled: true}}", True, False),
+        ("cluster: {proxy: {disabled: false}, dns: {disabled: true}}", False, True),
+        ("init: {skipPhases: [preflight, addon/kube-proxy]}", True, False),
+        ("init: {skipPhases: [addon/coredns]}", False, True),
+        ("init: {skipPhases: [addon]}", False, False),
+        ("init: {skipPhases: [addon/all]}", False, False),
+    ],
+)
+def test_kubeadm_may_install_no_coredns_and_no_kube_proxy(
+    written: str, has_dns: bool, has_proxy: bool
+) -> None:
+    kubeadm = loads(f"kubeadm:\n  {written}\n", "lab.yml", LabFile).kubeadm
+    assert (kubeadm.has_dns, kubeadm.has_proxy) == (has_dns, has_proxy)
 
 
 def nested(path: tuple[str, ...], value: Any) -> Any:
@@ -128,7 +152,9 @@ def test_a_refused_flag_of_a_list_is_refused_too() -> None:
 
 
 def test_all_problems_are_reported_at_once() -> None:
-    text = "kubeadm:\n  cluster:\n    dns: {}\n    etcd: {external: {}}\n  kubelet:\n    maxPod: 3\n"
+    text = (
+        "kubeadm:\n  cluster:\n    certificatesDir: x\n    etcd: {external: {}}\n  kubelet:\n    maxPod: 3\n"
+    )
     with pytest.raises(BadFile) as caught:
         loads(text, "lab.yml", LabFile)
     assert [problem.line for problem in caught.value.problems] == [3, 4, 6]

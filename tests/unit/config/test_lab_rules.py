@@ -230,6 +230,20 @@ def test_a_lab_without_a_cni_is_warned_of(tmp_path: Path, text: str, warns: bool
 
 
 @pytest.mark.parametrize(
+    ("text", "warns"),
+    [
+        ("kubeadm: {cluster: {proxy: {disabled: true}}}\n", True),
+        ("kubeadm: {init: {skipPhases: [addon/kube-proxy]}}\n", True),
+        ("kubeadm: {init: {skipPhases: [addon]}}\n", False),
+        ("kubeadm: {cluster: {proxy: {disabled: true}}}\nmanifests: [cilium.yaml]\n", False),
+    ],
+)
+def test_a_lab_without_kube_proxy_is_warned_of(tmp_path: Path, text: str, warns: bool) -> None:
+    said = lab_rules.warnings(written(tmp_path, text))
+    assert any("CoreDNS does not reach the API" in line for line in said) is warns
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         (
