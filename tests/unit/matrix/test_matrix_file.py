@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -327,7 +328,7 @@ def test_a_bug_that_never_showed_here_must_not_show(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     shutil.copytree(data.bugs() / "kubelet-not-enabled", folder)
     written = folder / "bug.yml"
-    written.write_text(written.read_text().replace("shown: 1", "shown: 0"))
+    written.write_text(re.sub("shown: [0-9]+", "shown: 0", written.read_text()))
     [cell] = plan_of(tmp_path, "bugs: [./mine]\n").cells
     assert cell.expected is not bugs.find(str(folder)).written.shows
 
