@@ -11,7 +11,7 @@ from datetime import datetime
 from halab import files
 from halab.campaign.outcome import CampaignOutcome, CampaignRun, Repair
 from halab.campaign.plan import PlannedRun
-from halab.campaign.time_limit import OverLimit, ended_after
+from halab.campaign.time_limit import HANGING, OverLimit, ended_after
 from halab.clock import RealClock
 from halab.config.quantities import format_minutes
 from halab.errors import HalabError, HostProblem, afterwards
@@ -25,8 +25,6 @@ from halab.scenario.run.duration import longest_seconds
 from halab.scenario.run.session import Session, opened
 from halab.scenario.verdict.result import Result
 
-# The sum of the limits is an estimate: a run that takes so many times as long hangs.
-_HANGING = 2.0
 _HUNG, _UNHEALED = "the run did not end by itself", "healing did not end by itself"
 _ENOUGH = "the runs before it were enough"
 # What a run did not heal is healed after it, for as long as a run that was ended may take for it.
@@ -189,7 +187,7 @@ class _RunningCampaign:
             afterwards(lambda: self._heal(session)),
         ):
             try:
-                with self._limited(limit * _HANGING):
+                with self._limited(limit * HANGING):
                     session.play(planned.script, folder, twin=planned.twin)
             except OverLimit as error:
                 self._progress.say(f"{planned} was ended: {error}")

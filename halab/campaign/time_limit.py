@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# The sum of the limits is an estimate: a run that takes so many times as long hangs.
+HANGING = 2.0
 # A run that is ended heals its faults. If that hangs too, it is ended after this time.
 _AGAIN_SECONDS = 600.0
 

@@ -7,16 +7,18 @@ from functools import partial
 from halab.clock import Clock, Deadline, wait_for
 from halab.cluster import member_list
 from halab.cluster.kube import KUBECTL
+from halab.config.applied import When
 from halab.errors import CommandFailed, LabProblem
 from halab.machines.guests import Guests
 from halab.printable import last_line
 from halab.topology.lab import Lab, Machine
+from halab.topology.setup_scripts import ran_file
 
 # A machine with this file has joined the cluster. It is removed first when a machine leaves: after an interruption, the
 # machine does not count as joined, and a join begins from the start. That includes the user's own script, because the
 # reset removes what it wrote beside kubeadm's files, such as a static pod.
 JOINED = "/etc/kubernetes/halab-joined"
-UNMARK = f"rm -f {JOINED} /var/lib/halab/setup-before.sha256"
+UNMARK = f"rm -f {JOINED} {ran_file(When.BEFORE)}"
 # Ends a kubeadm that an interrupted halab left running: templates/provision/functions.sh records its process group.
 END_KUBEADM = 'kill -KILL -- "-$(cat /run/halab/kubeadm.group 2>/dev/null)" 2>/dev/null; rm -f /run/halab/kubeadm.group'
 # kubeadm removes the etcd member and ends the components. A second reset does no harm.

@@ -17,7 +17,8 @@ KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 _CORE = "/api/v1"
 LEASES_PATH = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
-NOT_BOOTED: Mapping[str, datetime] = MappingProxyType({})
+# No boot of a node is known.
+NO_BOOTS: Mapping[str, datetime] = MappingProxyType({})
 
 # In the order in which people see the leaders.
 LEASES = tuple(role.lease for role in reversed(LEASED_ROLES))
@@ -39,7 +40,7 @@ def missing_nodes(nodes: Mapping[str, Any], expected: set[str]) -> list[str]:
     ]
 
 
-def pods_not_running(api: Api, lab: Lab, booted: Mapping[str, datetime] = NOT_BOOTED) -> list[str]:
+def pods_not_running(api: Api, lab: Lab, booted: Mapping[str, datetime] = NO_BOOTS) -> list[str]:
     """One line for every pod of kube-system that is missing or not running.
 
     `booted` says of nodes, by their host names, when they booted. A pod whose containers the API reports as started
@@ -52,7 +53,7 @@ def pods_not_running(api: Api, lab: Lab, booted: Mapping[str, datetime] = NOT_BO
 def missing_pods(
     pods: Mapping[str, Any],
     expected: set[str],
-    booted: Mapping[str, datetime] = NOT_BOOTED,
+    booted: Mapping[str, datetime] = NO_BOOTS,
     *,
     has_dns: bool = True,
 ) -> list[str]:

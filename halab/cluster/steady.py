@@ -66,7 +66,7 @@ class Observation:
 
 
 def observe(
-    guests: Guests, api: Api, lab: Lab, booted: Mapping[str, datetime] = kube.NOT_BOOTED
+    guests: Guests, api: Api, lab: Lab, booted: Mapping[str, datetime] = kube.NO_BOOTS
 ) -> Observation:
     """Observe etcd, the machines, the load balancer and the API at the same time, then the acting leaders.
 
@@ -243,7 +243,7 @@ def wait_until_steady(
     deadline: Deadline,
     *,
     hold_seconds: float = 0,
-    booted: Mapping[str, datetime] = kube.NOT_BOOTED,
+    booted: Mapping[str, datetime] = kube.NO_BOOTS,
     show: Callable[[str], None] = lambda text: None,
 ) -> Observation:
     """Observe the lab until it is steady and has stayed steady for `hold_seconds`. Raises TimedOut at the deadline.

@@ -30,7 +30,7 @@ def traits_of(
 
 def lacking(lab: Lab, drill: Drill) -> list[str]:
     """Why a lab cannot run a drill, as far as its file decides; empty if it can."""
-    return drill.requires.lacking_in(traits_of(lab, frozenset(Capability)))
+    return lacking_in(traits_of(lab, frozenset(Capability)), drill)
 
 
 def lacking_in(traits: LabTraits, drill: Drill) -> list[str]:

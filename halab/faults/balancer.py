@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from halab.clock import NotYet, wait_for
@@ -14,7 +13,7 @@ from halab.config.own_file import OwnFile
 from halab.config.targets import FaultTarget
 from halab.errors import BadFile, BadUsage, CommandFailed, LabProblem, Unable
 from halab.faults import scratch
-from halab.faults.fault import Fault, Option
+from halab.faults.fault import Fault, Option, settings_or_file
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.topology import balancer, balancer_messages
@@ -34,20 +33,10 @@ _COUNT = r"[1-9][0-9]?|100"
 _PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 
 
-def _require_change(given: Mapping[str, str]) -> Iterator[str]:
-    if not given:
-        yield f"{EDIT_BALANCER} changes nothing: give it one of its options"
-    others = sorted(given.keys() - {_CONFIG})
-    if _CONFIG in given and others:
-        yield f"{_CONFIG} replaces the whole configuration: leave {', '.join(others)} out"
-
-
 def _require_settings(site: Site, entry: Entry) -> None:
     lab, options = site.lab, entry.options
     if not lab.load_balancer.kind.has_settings:
         raise Unable(f"a lab with {lab.load_balancer.kind} has no load balancer whose settings could change")
-    if not options:
-        raise BadUsage(f"{EDIT_BALANCER} changes nothing: set {', '.join(_OPTIONS)}")
     if _CONFIG in options:
         balancer.from_file(lab, _own(options[_CONFIG]))
         return
@@ -226,6 +215,6 @@ FAULTS = (
         _OPTIONS,
         target=FaultTarget.BALANCER,
         check=_require_settings,
-        rule=_require_change,
+        rule=settings_or_file(EDIT_BALANCER, _OPTIONS, _CONFIG),
     ),
 )

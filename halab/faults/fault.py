@@ -120,6 +120,21 @@ class Fault:
         return {**defaults, **given}
 
 
+def settings_or_file(
+    name: str, options: Mapping[str, Option], file: str
+) -> Callable[[Mapping[str, str]], Iterator[str]]:
+    """The rule of a fault that changes some settings, or replaces all of them by the option `file`."""
+
+    def problems(given: Mapping[str, str]) -> Iterator[str]:
+        if not given:
+            yield f"{name} changes nothing: set {', '.join(options)}"
+        others = sorted(given.keys() - {file})
+        if file in given and others:
+            yield f"{file} replaces the whole configuration: leave {', '.join(others)} out"
+
+    return problems
+
+
 def nothing_to_heal(site: Site, entry: Entry) -> None:
     """The fault is over, or its supervisor starts the process again."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,7 +13,7 @@ from halab.config.own_file import OwnFile
 from halab.config.targets import FaultTarget
 from halab.errors import BadUsage, LabProblem, Unable
 from halab.faults import scratch
-from halab.faults.fault import Fault, Option
+from halab.faults.fault import Fault, Option, settings_or_file
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 from halab.topology import keepalived
@@ -28,20 +27,10 @@ _EFFECT_SECONDS = 30
 _RELOADS = "Reloading"
 
 
-def _require_change(given: Mapping[str, str]) -> Iterator[str]:
-    if not given:
-        yield f"{_NAME} changes nothing: give it one of its options"
-    others = sorted(given.keys() - {_CONFIG})
-    if _CONFIG in given and others:
-        yield f"{_CONFIG} replaces the whole configuration: leave {', '.join(others)} out"
-
-
 def _require_pair(site: Site, entry: Entry) -> None:
     lab = site.lab
     if lab.virtual_address is None or not lab.balancers:
         raise Unable("the lab has no keepalived: write `load_balancer: {machines: 2}`")
-    if not entry.options:
-        raise BadUsage(f"{_NAME} changes nothing: set {', '.join(_OPTIONS)}")
     if lab.keepalived_file and _CONFIG not in entry.options:
         raise Unable(
             f"keepalived runs with {lab.keepalived_file.path.name}, in which halab cannot change single settings: "
@@ -143,6 +132,6 @@ FAULTS = (
         _OPTIONS,
         target=FaultTarget.BALANCER,
         check=_require_pair,
-        rule=_require_change,
+        rule=settings_or_file(_NAME, _OPTIONS, _CONFIG),
     ),
 )

@@ -7,10 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
-from halab import __version__
-from halab.campaign.time_limit import OverLimit, ended_after
+from halab.campaign.time_limit import HANGING, OverLimit, ended_after
 from halab.clock import RealClock
-from halab.config.lab import ProviderKind
 from halab.config.quantities import format_minutes
 from halab.config.twin import Verdict
 from halab.drill import library, proof_record, prove, recording
@@ -24,12 +22,9 @@ from halab.matrix.plan import PlannedProof
 from halab.printable import one_line
 from halab.progress import Progress
 from halab.report import proof
-from halab.scenario.record.folder import MachineNote, Meta, RunFolder
-from halab.scenario.run import repair
+from halab.scenario.record.folder import RunFolder
+from halab.scenario.run import repair, session
 from halab.topology.lab import Lab
-
-# The sum of the limits is an estimate: a proof that takes so many times as long hangs.
-_HANGING = 2.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ def play(
         of = f"{number} of {len(planned)}: " if len(planned) > 1 else ""
         limit = _limit(each, lab_dir.written.patience)
         shown.say(f"{of}proof of the drill {each}, seed {each.seed}, up to about {format_minutes(limit)}")
-        ended = _played(lab_dir, each, limit * _HANGING, shown, deps)
+        ended = _played(lab_dir, each, limit * HANGING, shown, deps)
         is_broken = ended.is_broken
         tell(ended.run)
 
@@ -116,7 +111,8 @@ def _played(
     record = proof_record.record_of(planned.drill, made, clock.now() - begun)
     folder = RunFolder.free(lab_dir.work.runs, started, planned.drill.name)
     folder.path.mkdir(mode=0o700, parents=True)
-    result = proof.write(folder, _meta(lab, planned, started), record)
+    meta = session.meta_of(lab, planned.drill.name, started.isoformat(timespec="seconds"), planned.seed)
+    result = proof.write(folder, meta, record)
     shown.say(f"{planned}: {result.verdict}" + "".join(f"\n  {reason}" for reason in result.reasons))
     run = EndedRun(str(planned), planned.seed, folder, result, is_over_limit)
     return _Ended(run, is_broken=bool(problem))
@@ -126,23 +122,3 @@ def _limit(planned: PlannedProof, patience: float) -> float:
     drill = planned.drill.drill
     draws = len(library.covering_seeds(planned.source)) if drill.parts else 1
     return draws * proof_record.longest_seconds(drill, patience)
-
-
-def _meta(lab: Lab, planned: PlannedProof, started: datetime) -> Meta:
-    return Meta(
-        scenario=planned.drill.name,
-        lab=lab.name,
-        started=started.isoformat(timespec="seconds"),
-        provider=lab.provider,
-        acceleration=lab.acceleration if lab.provider is ProviderKind.LIBVIRT else None,
-        load_balancer=lab.load_balancer.kind,
-        load_balancer_check=str(lab.load_balancer.check),
-        kubernetes=lab.release.kubernetes,
-        machines=tuple(
-            MachineNote(machine.name, str(machine.role), str(machine.address)) for machine in lab.machines
-        ),
-        patience=lab.patience,
-        seed=planned.seed,
-        versions=lab.versions,
-        halab=__version__,
-    )

@@ -15,8 +15,8 @@ from halab.scenario.record.folder import Evidence, Meta
 from halab.scenario.record.lanes import Lane
 from halab.scenario.verdict.result import PromiseKind, PromiseOutcome, PromiseStatus, Result
 
-# The legend of the bars, by their kinds. Kinds with a word on the bar need no legend.
 _PASSIVE = "which notices a bad backend only when connections to it fail"
+# The legend of the bars, by their kinds. Kinds with a word on the bar need no legend.
 _LEGEND = {
     "ok": "answers, or is in its normal state",
     "failed": "fails; the label is the length of the outage",

@@ -40,15 +40,13 @@ OF_MACHINES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "kubernetes-endpoint": ("endpoint", {"listed": (FINE, "listed"), "absent": ("down", "not listed")}),
 }
 _OF_UNITS = {"active": (FINE, "active")}
-# The state, and its title; the values are in MiB.
-_MEMORIES = {
-    "etcd-memory": "etcd memory",
-    "kube-apiserver-memory": "API memory",
-    "kube-controller-manager-memory": "KCM memory",
-    "kube-scheduler-memory": "scheduler memory",
-    "kubelet-memory": "kubelet memory",
-    "containerd-memory": "containerd memory",
-    "balancer-memory": "LB memory",
+# The values of these states are in MiB. The processes with a shorter name in their titles.
+_MEMORY = "-memory"
+_SHORT = {
+    "kube-apiserver": "API",
+    "kube-controller-manager": "KCM",
+    "kube-scheduler": "scheduler",
+    "balancer": "LB",
 }
 _COLOURS = 5
 
@@ -84,7 +82,7 @@ def of_machines(history: History, scale: Scale) -> Iterator[tuple[str, Strip]]:
             continue
         if lane.name == FactName.BACKEND_OF:
             yield lane.machine, _choice(history, lane, scale)
-        elif lane.name in _MEMORIES:
+        elif lane.name.endswith(_MEMORY):
             yield lane.machine, _memory(readings, lane, scale)
         elif fact_of(lane.name) is FactName.UNIT_STATE:
             yield lane.machine, _of_machine(history, lane, lane.name, _OF_UNITS, scale)
@@ -107,8 +105,9 @@ def _memory(readings: Sequence[StateReading], lane: Lane, scale: Scale) -> Strip
     """When the process ran, and between which amounts its memory was."""
     spans = _spans(readings, lambda value: (FINE, ""))
     known = [int(reading.value) for reading in readings if reading.value]
+    process = lane.name.removesuffix(_MEMORY)
     return Strip(
-        _MEMORIES[lane.name],
+        f"{_SHORT.get(process, process)} memory",
         f"{min(known)} to {max(known)} MiB",
         [
             scale.bar(span.start, span.end, span.kind, thin=span.kind == FINE)

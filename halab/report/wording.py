@@ -28,7 +28,7 @@ VERDICT_MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.ERROR: "?", V
 # Of a small drawing in text, from the lowest value to the highest.
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 
-# A lab of three control planes alone uses 75% of two cores while it is sampled.
+# A host at this share has no processor to spare.
 _BUSY = 0.95
 
 

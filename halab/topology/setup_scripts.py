@@ -17,6 +17,11 @@ _PHASES = {
 _TEMPLATE = ".j2"
 
 
+def ran_file(when: When) -> str:
+    """The file on a machine with the checksum of the script that has run there."""
+    return f"/var/lib/halab/setup-{when}.sha256"
+
+
 def file_name(when: When) -> str:
     """The name of the rendered script, in the machine's folder of `provision/`."""
     return f"setup-{when}.sh"
@@ -51,6 +56,7 @@ def _script(
         "provision/setup.sh.j2",
         name=name,
         when=when,
+        ran=ran_file(when),
         phase=_PHASES[when],
         machine=machine,
         joins=machine.is_node and when is When.BEFORE,

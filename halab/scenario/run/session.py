@@ -155,30 +155,16 @@ class Session:
 
     def _meta(self, script: Script, started: str, twin: bool) -> Meta:
         remote = labs.remote_of(self.lab_dir)
-        return Meta(
-            scenario=script.name,
-            lab=self.lab.name,
-            started=started,
-            provider=self.lab.provider,
-            acceleration=self.lab.acceleration if self.lab.provider is ProviderKind.LIBVIRT else None,
-            load_balancer=self.lab.load_balancer.kind,
-            load_balancer_check=_check(script, twin) or str(self.lab.load_balancer.check),
-            load_balancer_config=self.lab.load_balancer.config or "",
+        of_lab = meta_of(self.lab, script.name, started, self.seed)
+        return replace(
+            of_lab,
+            load_balancer_check=_check(script, twin) or of_lab.load_balancer_check,
             reports_backends=self.reports_backends and _check(script, twin) != BackendCheck.NONE,
-            kubernetes=self.lab.release.kubernetes,
-            machines=tuple(
-                MachineNote(machine.name, str(machine.role), str(machine.address))
-                for machine in self.lab.machines
-            ),
-            patience=self.lab.patience,
-            seed=self.seed,
             is_twin=twin,
             capabilities=tuple(sorted(self.capabilities.has)),
             command=self.command,
             versions={**self.lab.versions, **components.versions(self.lab_dir)},
             sources=source_record.states(self.lab_dir.work) if self.lab.sources else {},
-            halab=__version__,
-            revision=_revision(),
             host=self.host,
             tunnel=str(remote) if remote else None,
             is_game_day=script.is_game_day,
@@ -212,6 +198,29 @@ def opened(
                 command.repeatable(("halab", *sys.argv[1:]), seed),
                 host.facts(lab_dir),
             )
+
+
+def meta_of(lab: Lab, name: str, started: str, seed: int) -> Meta:
+    """The circumstances of a run or a proof of this name, as far as the lab's plan and this halab decide them."""
+    return Meta(
+        scenario=name,
+        lab=lab.name,
+        started=started,
+        provider=lab.provider,
+        acceleration=lab.acceleration if lab.provider is ProviderKind.LIBVIRT else None,
+        load_balancer=lab.load_balancer.kind,
+        load_balancer_check=str(lab.load_balancer.check),
+        load_balancer_config=lab.load_balancer.config or "",
+        kubernetes=lab.release.kubernetes,
+        machines=tuple(
+            MachineNote(machine.name, str(machine.role), str(machine.address)) for machine in lab.machines
+        ),
+        patience=lab.patience,
+        seed=seed,
+        versions=lab.versions,
+        halab=__version__,
+        revision=_revision(),
+    )
 
 
 def _check(script: Script, twin: bool) -> str:

@@ -11,7 +11,7 @@ from support.fakes import FakeGuests
 from support.site_builder import Shell, heal, inject, site_of
 
 from halab.config.own_file import OwnFile
-from halab.errors import BadUsage, CommandFailed, LabProblem, TimedOut, Unable
+from halab.errors import CommandFailed, LabProblem, TimedOut, Unable
 from halab.faults.journal import Entry
 from halab.faults.site import Site
 
@@ -121,11 +121,6 @@ def test_a_keepalived_that_does_not_reload_is_reported() -> None:
 def test_a_lab_with_one_load_balancer_has_no_keepalived() -> None:
     with pytest.raises(Unable, match="machines: 2"):
         inject(site_of(FakeGuests()), "edit-keepalived", "lb1", check="none")
-
-
-def test_no_options_change_nothing() -> None:
-    with pytest.raises(BadUsage, match="changes nothing"):
-        inject(pair(FakeGuests()), "edit-keepalived", "lb1")
 
 
 def test_single_settings_of_an_own_file_cannot_be_changed() -> None:

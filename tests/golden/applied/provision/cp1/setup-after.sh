@@ -54,7 +54,7 @@ end_remembered_group() {
 # Machine: cp1
 
 script=/var/lib/halab/setup-after
-ran=$script.sha256 sum=b2f6e0c4b4ae0283aa2315912f8e9c0ea77a33feffc312d253191e85cb8e7b8b
+ran=/var/lib/halab/setup-after.sha256 sum=b2f6e0c4b4ae0283aa2315912f8e9c0ea77a33feffc312d253191e85cb8e7b8b
 if [ "$(cat "$ran" 2>/dev/null)" = "$sum" ]; then
   exit 0
 fi

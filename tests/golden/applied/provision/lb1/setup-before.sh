@@ -54,7 +54,7 @@ end_remembered_group() {
 # Machine: lb1
 
 script=/var/lib/halab/setup-before
-ran=$script.sha256 sum=5f31ec9a022657a3c27cf210f05f64d578b59e346de055ee3c2ccf0c44a90497
+ran=/var/lib/halab/setup-before.sha256 sum=5f31ec9a022657a3c27cf210f05f64d578b59e346de055ee3c2ccf0c44a90497
 if [ "$(cat "$ran" 2>/dev/null)" = "$sum" ]; then
   exit 0
 fi

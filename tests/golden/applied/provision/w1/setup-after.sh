@@ -54,7 +54,7 @@ end_remembered_group() {
 # Machine: w1
 
 script=/var/lib/halab/setup-after
-ran=$script.sha256 sum=2ac193cb6acc5f8f002149cf4afe2b1867c039b80e5e493ec982f7eec002be18
+ran=/var/lib/halab/setup-after.sha256 sum=2ac193cb6acc5f8f002149cf4afe2b1867c039b80e5e493ec982f7eec002be18
 if [ "$(cat "$ran" 2>/dev/null)" = "$sum" ]; then
   exit 0
 fi
