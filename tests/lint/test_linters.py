@@ -244,7 +244,7 @@ def test_keepalived_accepts_rendered_configuration(script: Path, tmp_path: Path)
     ]
     if not nics:
         pytest.skip("keepalived refuses a NIC that does not exist, and this host has none for VRRP")
-    found = re.search(r"/@nic@/.*<<'EOF'\n(.*?)^EOF$", script.read_text(), re.DOTALL | re.MULTILINE)
+    found = re.search(r"/@nic@/.*?<<'EOF'\n(.*?)^EOF$", script.read_text(), re.DOTALL | re.MULTILINE)
     assert found
     config = tmp_path / "keepalived.conf"
     # the checks use programs of the box
